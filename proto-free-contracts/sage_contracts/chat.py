@@ -1,0 +1,114 @@
+"""The OpenAI-compatible surface, as far as the gateway reads it; what it does not read passes through as bytes."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from sage_contracts.call import Call, Empty, Opaque
+from sage_contracts.sessions import NewSession, Retitle, Retitled, Session, SessionCleared, SessionDeleted
+
+
+class Retrieval(Struct, frozen=True, kw_only=True):
+    """How to ground an answer: `rag` in a chat request, when it is more than `true`."""
+
+    collection: str | None = None
+    top_k: Annotated[int, Meta(ge=1, le=50)] | None = None
+    filters: dict[str, Any] | None = None
+
+
+class ChatPeek(Struct, frozen=True, kw_only=True):
+    """What the gateway reads of a chat request; all other fields are the engine's and stay as the client sent them."""
+
+    messages: Annotated[list[dict[str, Any]], Meta(min_length=1)]
+    model: str | None = None
+    stream: bool | None = None
+    session_id: str | None = None
+    rag: bool | Retrieval | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+
+class ModelPeek(Struct, frozen=True, kw_only=True):
+    """What the gateway reads of a pass-through request (`/v1/completions`, `/v1/embeddings`)."""
+
+    model: str | None = None
+    stream: bool | None = None
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    id: str
+    created: int
+    owned_by: str
+    object: Literal["model"] = "model"
+
+
+class ModelList(Struct, frozen=True, kw_only=True):
+    data: list[Model]
+    object: Literal["list"] = "list"
+
+
+class Citation(Struct, frozen=True, kw_only=True):
+    """A source as Azure-style UIs read it from `message.context.citations`."""
+
+    content: str
+    title: str
+    url: str
+    filepath: str
+    chunk_id: str
+
+
+class URLCitation(Struct, frozen=True, kw_only=True):
+    """Where in the answer a source is cited: characters `start_index` to `end_index` of the content."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class Annotation(Struct, frozen=True, kw_only=True):
+    url_citation: URLCitation
+    type: Literal["url_citation"] = "url_citation"
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """What stood behind a grounded answer. `evidence` is false when nothing was found; `reason` then says why."""
+
+    citations: list[Citation]
+    evidence: bool
+    reason: str | UnsetType = UNSET
+
+
+class SimpleMessage(Struct, frozen=True, kw_only=True):
+    """The body of the earlier gateway's `POST /api/chat/message`."""
+
+    message: Annotated[str, Meta(min_length=1)]
+    session_id: str | None = None
+    model: str | None = None
+    stream: bool = False
+
+
+class SimpleAnswer(Struct, frozen=True, kw_only=True):
+    content: str
+    session_id: str
+    timestamp: datetime
+
+
+CHAT_COMPLETIONS = Call("POST", "/v1/chat/completions", Opaque, Opaque)
+COMPLETIONS = Call("POST", "/v1/completions", Opaque, Opaque)
+EMBEDDINGS = Call("POST", "/v1/embeddings", Opaque, Opaque)
+MODELS = Call("GET", "/v1/models", Empty, ModelList)
+MESSAGE = Call("POST", "/api/chat/message", SimpleMessage, Opaque)
+CHAT_SESSIONS = Call("GET", "/api/chat/sessions", Empty, Opaque)
+CREATE_CHAT_SESSION = Call("POST", "/api/chat/sessions", NewSession, Session)
+READ_CHAT_SESSION = Call("GET", "/api/chat/sessions/{session_id}", Empty, Session)
+DELETE_CHAT_SESSION = Call("DELETE", "/api/chat/sessions/{session_id}", Empty, SessionDeleted)
+CLEAR_CHAT_SESSION = Call("POST", "/api/chat/sessions/{session_id}/clear", Empty, SessionCleared)
+RETITLE_CHAT_SESSION = Call("PATCH", "/api/chat/sessions/{session_id}/title", Retitle, Retitled)

@@ -1,0 +1,220 @@
+"""
+Every error a SAGE service may raise across a process boundary.
+
+* SageError                500  internal_error
+  * InvalidRequest         400  invalid_request
+    * BodyTooLarge         413  body_too_large
+    * MethodNotAllowed     405  method_not_allowed
+    * PresetNotFound       400  preset_not_found
+    * AddressRefused       400  address_refused
+    * SourceRefused        400  source_refused
+  * Unauthenticated        401  invalid_api_key
+  * NotFound               404  not_found
+    * ModelNotFound        404  model_not_found
+    * SessionNotFound      404  session_not_found
+    * EngineNotFound       404  engine_not_found
+    * UnknownRoute         404  unknown_route
+  * Conflict               409  conflict
+    * EngineIdTaken        409  engine_id_taken
+    * BuildRunning         409  build_running
+  * RateLimited            429  rate_limit_exceeded
+  * UpstreamError          502  upstream_error
+    * EngineBroke          502  engine_broke_off
+    * UpstreamTimeout      504  upstream_timeout
+  * Unavailable            503  unavailable
+    * NoEngineAvailable    503  no_engine_available
+    * StoreUnavailable     503  store_unavailable
+    * ServiceUnavailable   503  service_unavailable
+"""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class ErrorDetail(Struct, frozen=True, kw_only=True):
+    """The `error` object of an OpenAI-compatible error body."""
+
+    message: str
+    type: str
+    code: str | None = None
+    param: str | None = None
+
+
+class ErrorBody(Struct, frozen=True, kw_only=True):
+    """The body of every non-2xx response."""
+
+    error: ErrorDetail
+
+
+class SageError(Exception):
+    """
+    Base of all errors with a meaning on the wire.
+
+    `retry_after` is in seconds, sent as `Retry-After`. `may_retry = False` says that a repeat is useless or unsafe and
+    is sent as `x-should-retry: false`, which the OpenAI SDKs obey.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    type: ClassVar[str] = "server_error"
+    status: ClassVar[int] = 500
+    may_retry: ClassVar[bool] = True
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+    def body(self) -> ErrorBody:
+        return ErrorBody(error=ErrorDetail(message=self.message, type=self.type, code=self.code, param=self.param))
+
+
+class InvalidRequest(SageError):
+    code, type, status = "invalid_request", "invalid_request_error", 400
+
+
+class BodyTooLarge(InvalidRequest):
+    code, status = "body_too_large", 413
+
+
+class MethodNotAllowed(InvalidRequest):
+    code, status = "method_not_allowed", 405
+
+
+class PresetNotFound(InvalidRequest):
+    """The named preset is not one the operator wrote."""
+
+    code = "preset_not_found"
+
+
+class AddressRefused(InvalidRequest):
+    """An engine at this address may not be registered or connected to."""
+
+    code = "address_refused"
+
+
+class SourceRefused(InvalidRequest):
+    """This folder may not be indexed: it is outside every allowed root, or cannot be read."""
+
+    code = "source_refused"
+
+
+class Unauthenticated(SageError):
+    code, type, status = "invalid_api_key", "invalid_request_error", 401
+
+
+class NotFound(SageError):
+    code, type, status = "not_found", "invalid_request_error", 404
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+
+
+class EngineNotFound(NotFound):
+    code = "engine_not_found"
+
+
+class UnknownRoute(NotFound):
+    """No such path: a caller that meets this is talking to the wrong service or version."""
+
+    code = "unknown_route"
+
+
+class Conflict(SageError):
+    code, type, status = "conflict", "invalid_request_error", 409
+    may_retry = False
+
+
+class EngineIdTaken(Conflict):
+    """The id belongs to an engine at another address."""
+
+    code = "engine_id_taken"
+
+
+class BuildRunning(Conflict):
+    """An index build is under way; only one runs at a time."""
+
+    code = "build_running"
+
+
+class RateLimited(SageError):
+    code, type, status = "rate_limit_exceeded", "rate_limit_error", 429
+
+
+class UpstreamError(SageError):
+    """An engine or a service answered something unusable. What is safe to retry has been retried already."""
+
+    code, type, status = "upstream_error", "server_error", 502
+    may_retry = False
+
+
+class EngineBroke(UpstreamError):
+    """The engine stopped in the middle of its answer."""
+
+    code = "engine_broke_off"
+
+
+class UpstreamTimeout(UpstreamError):
+    code, status = "upstream_timeout", 504
+
+
+class Unavailable(SageError):
+    code, type, status = "unavailable", "server_error", 503
+
+
+class NoEngineAvailable(Unavailable):
+    """No engine can take this request now; the message says what to run."""
+
+    code = "no_engine_available"
+
+
+class StoreUnavailable(Unavailable):
+    """Redis or Qdrant is away."""
+
+    code = "store_unavailable"
+
+
+class ServiceUnavailable(Unavailable):
+    """Another SAGE service is away."""
+
+    code = "service_unavailable"
+
+
+def from_body(status: int, body: ErrorBody, *, retry_after: float | None = None) -> SageError:
+    """Rebuild, in the caller's process, the error the callee raised; an unknown code becomes its status's class."""
+    kind = tree().get(body.error.code or "") or _of_status(status)
+    return kind(body.error.message, param=body.error.param, retry_after=retry_after)
+
+
+def tree() -> dict[str, type[SageError]]:
+    """Every error class by its code."""
+    found: dict[str, type[SageError]] = {}
+    todo: list[type[SageError]] = [SageError]
+    while todo:
+        kind = todo.pop()
+        found[kind.code] = kind
+        todo += kind.__subclasses__()
+    return found
+
+
+def _of_status(status: int) -> type[SageError]:
+    found = _BY_STATUS.get(status)
+    if found is not None:
+        return found
+    return InvalidRequest if 400 <= status < 500 else UpstreamError
+
+
+_BY_STATUS: dict[int, type[SageError]] = {
+    401: Unauthenticated,
+    403: Unauthenticated,
+    404: NotFound,
+    409: Conflict,
+    429: RateLimited,
+    503: Unavailable,
+}

@@ -1,0 +1,48 @@
+"""What an id may look like, and the names that several services must spell alike."""
+
+import re
+
+from sage_contracts.errors import InvalidRequest
+
+LOCAL_OWNER = "local"
+"""The owner of every session until API keys arrive."""
+
+FLEET_CHANNEL = "sage:fleet"
+"""The pub/sub channel of the hint "version N of the fleet is out"; the message is N in decimal."""
+
+LOAD_KEY = "sage:load:"
+"""
+Prefix of each chat-gateway's count of requests in flight: `sage:load:<gateway>` is a HASH engine_id -> count that
+expires within seconds unless it is written again, so that a gateway that dies stops counting.
+"""
+
+REQUEST_ID_HEADER = "X-Request-Id"
+SESSION_ID_HEADER = "X-Session-Id"
+EXPLAIN_HEADER = "X-Sage-Explain"
+SHOULD_RETRY_HEADER = "x-should-retry"
+
+DEFAULT_MODEL = "sage-default"
+"""The built-in assistant, used when a chat names no model."""
+
+_ID = re.compile(r"[A-Za-z0-9_:.-]{1,128}", re.ASCII)
+
+
+def is_id(text: str) -> bool:
+    """Letters, digits and `-_.:`, at most 128, and neither `.` nor `..`: safe in a path and in a key."""
+    return _ID.fullmatch(text) is not None and text not in {".", ".."}
+
+
+def session_id(text: str) -> str:
+    """`text` itself when it may name a session; else InvalidRequest."""
+    return _checked(text, "session_id")
+
+
+def engine_id(text: str) -> str:
+    """`text` itself when it may name an engine; else InvalidRequest."""
+    return _checked(text, "engine_id")
+
+
+def _checked(text: str, param: str) -> str:
+    if not is_id(text):
+        raise InvalidRequest(f"{param} must be 1 to 128 letters, digits or any of - _ . :", param=param)
+    return text

@@ -1,0 +1,180 @@
+"""The session-store's interface: conversations, and what the engine is told of them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from sage_contracts.call import Call, Empty
+
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+Backend = Literal["short_term", "vdb", "kv", "graph"]
+BACKENDS: tuple[Backend, ...] = ("short_term", "vdb", "kv", "graph")
+
+
+class NewMessage(Struct, frozen=True, kw_only=True):
+    """A message to be stored, as OpenAI shapes it: `content` is text, a list of parts, or null beside tool calls."""
+
+    role: Role
+    content: str | list[dict[str, Any]] | None = None
+    name: str | UnsetType = UNSET
+    tool_calls: list[dict[str, Any]] | UnsetType = UNSET
+    tool_call_id: str | UnsetType = UNSET
+    metadata: dict[str, Any] = {}
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A stored message. `id` is unique in its session; `timestamp` is UTC."""
+
+    id: str
+    role: Role
+    timestamp: datetime
+    content: str | list[dict[str, Any]] | None = None
+    name: str | UnsetType = UNSET
+    tool_calls: list[dict[str, Any]] | UnsetType = UNSET
+    tool_call_id: str | UnsetType = UNSET
+    metadata: dict[str, Any] = {}
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    id: str
+    title: str
+    created_at: datetime
+    last_active: datetime
+    message_count: int
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """A conversation as clients read it; `metadata.title` is its title."""
+
+    id: str
+    messages: list[Message]
+    created_at: datetime
+    last_active: datetime
+    metadata: dict[str, Any]
+
+
+class Stats(Struct, frozen=True, kw_only=True):
+    total_sessions: int
+    total_messages: int
+
+
+class ListQuery(Struct, frozen=True, kw_only=True):
+    """`after` is the `next` of the page before; `q` keeps the sessions whose title holds it, whatever the case."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    after: str | None = None
+    q: str | None = None
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """Newest first."""
+
+    sessions: list[Summary]
+    stats: Stats
+    has_more: bool = False
+    next: str | None = None
+
+
+class NewSession(Struct, frozen=True, kw_only=True):
+    title: Annotated[str, Meta(max_length=500)] | None = None
+
+
+class Retitle(Struct, frozen=True, kw_only=True):
+    title: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class SessionDeleted(Struct, frozen=True, kw_only=True):
+    session_id: str
+    status: Literal["deleted"] = "deleted"
+
+
+class SessionCleared(Struct, frozen=True, kw_only=True):
+    session_id: str
+    status: Literal["cleared"] = "cleared"
+
+
+class Retitled(Struct, frozen=True, kw_only=True):
+    session_id: str
+    title: str
+    status: Literal["updated"] = "updated"
+
+
+class CleanupQuery(Struct, frozen=True, kw_only=True):
+    max_age_minutes: Annotated[float, Meta(ge=0)] = 30
+
+
+class CleanedUp(Struct, frozen=True, kw_only=True):
+    removed_sessions: int
+    status: Literal["cleaned"] = "cleaned"
+
+
+class MemoryConfig(Struct, frozen=True, kw_only=True):
+    backend: Backend
+    max_dialogs: int
+    config: dict[str, Any]
+    available_backends: tuple[Backend, ...] = BACKENDS
+
+
+class MemoryUse(Struct, frozen=True, kw_only=True):
+    """How full a session's short-term memory is: a dialog is a user message with what follows it."""
+
+    backend: Backend
+    dialog_count: int
+    max_dialogs: int
+    usage_percent: float
+
+
+class MemoryStats(Struct, frozen=True, kw_only=True):
+    total_sessions: int
+    sessions: dict[str, MemoryUse]
+
+
+class ContextRequest(Struct, frozen=True, kw_only=True):
+    """`budget_tokens` is what the engine can still take beside the new messages; absent, the store's own default."""
+
+    budget_tokens: Annotated[int, Meta(ge=0)] | None = None
+
+
+class SessionContext(Struct, frozen=True, kw_only=True):
+    """
+    What the engine should be told of a conversation, oldest first, within the budget.
+
+    A session that does not exist has no messages: its first turn creates it. `tokens` is an estimate.
+    """
+
+    session_id: str
+    messages: list[Message]
+    dropped: int
+    tokens: int
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """
+    What one exchange adds to a session, stored whole or not at all.
+
+    `turn_id` makes a repeat harmless: a turn already stored is answered as before and stored once.
+    """
+
+    turn_id: Annotated[str, Meta(min_length=1, max_length=128)]
+    messages: Annotated[list[NewMessage], Meta(min_length=1)]
+
+
+class TurnStored(Struct, frozen=True, kw_only=True):
+    session_id: str
+    message_count: int
+    repeated: bool = False
+
+
+LIST = Call("GET", "/sessions", ListQuery, Listed)
+CREATE = Call("POST", "/sessions", NewSession, Session)
+READ = Call("GET", "/sessions/{session_id}", Empty, Session)
+DELETE = Call("DELETE", "/sessions/{session_id}", Empty, SessionDeleted)
+CLEAR = Call("POST", "/sessions/{session_id}/clear", Empty, SessionCleared)
+RETITLE = Call("PATCH", "/sessions/{session_id}/title", Retitle, Retitled)
+CLEANUP = Call("POST", "/sessions/cleanup", Empty, CleanedUp, query=CleanupQuery)
+STATS = Call("GET", "/internal/sessions/stats", Empty, Stats)
+CONTEXT = Call("POST", "/internal/sessions/{session_id}/context", ContextRequest, SessionContext)
+COMMIT = Call("POST", "/internal/sessions/{session_id}/turns", Turn, TurnStored)
+MEMORY_CONFIG = Call("GET", "/memory/config", Empty, MemoryConfig)
+MEMORY_STATS = Call("GET", "/memory/stats", Empty, MemoryStats)

@@ -1,0 +1,53 @@
+"""Hints over Redis pub/sub: "something changed, go and look". Losing one costs seconds, never correctness."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 1.0
+
+
+class Bus:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def publish(self, channel: str, hint: str) -> None:
+        """Tell whoever listens. A hint that cannot be sent is logged and forgotten: listeners poll as well."""
+        try:
+            await self._redis.publish(channel, hint)
+        except (RedisError, OSError) as error:
+            log.warning("hint lost", extra={"channel": channel, "error": type(error).__name__})
+
+    async def listen(self, channel: str) -> AsyncGenerator[str]:
+        """
+        Every hint on `channel`, without end, through any number of reconnects.
+
+        An empty hint comes first and after each reconnect: whatever was sent meanwhile is lost, so go and look.
+        """
+        while True:
+            try:
+                async with aclosing(self._subscribed(channel)) as hints:
+                    async for hint in hints:
+                        yield hint
+            except (RedisError, OSError) as error:
+                log.warning("hints interrupted", extra={"channel": channel, "error": type(error).__name__})
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _subscribed(self, channel: str) -> AsyncGenerator[str]:
+        pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+        try:
+            await pubsub.subscribe(channel)
+            yield ""
+            while True:
+                message = await pubsub.get_message(timeout=5.0)
+                if message is not None:
+                    yield bytes(message["data"]).decode("utf-8", "replace")
+        finally:
+            with suppress(RedisError, OSError):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it without types
