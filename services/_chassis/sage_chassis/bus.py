@@ -40,13 +40,15 @@ class Bus:
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _subscribed(self, channel: str) -> AsyncGenerator[str]:
-        pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+        pubsub = self._redis.pubsub()
         try:
             await pubsub.subscribe(channel)
-            yield ""
             while True:
                 message = await pubsub.get_message(timeout=5.0)
-                if message is not None:
+                # redis-py reconnects and subscribes again by itself; the new confirmation is all that tells of the gap.
+                if message is not None and message["type"] == "subscribe":
+                    yield ""
+                elif message is not None:
                     yield bytes(message["data"]).decode("utf-8", "replace")
         finally:
             with suppress(RedisError, OSError):

@@ -1,0 +1,56 @@
+"""A loop beside the requests never dies unseen."""
+
+import asyncio
+import logging
+
+import pytest
+
+from sage_chassis import background
+
+
+async def test_a_loop_that_fails_is_logged_and_begun_again(caplog: pytest.LogCaptureFixture) -> None:
+    again = asyncio.Event()
+    runs = 0
+
+    async def loop() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise RuntimeError("boom")
+        again.set()
+        await asyncio.Event().wait()
+
+    with caplog.at_level(logging.ERROR):
+        async with background.running(loop), asyncio.timeout(5):
+            await again.wait()
+
+    assert "loop failed" in caplog.text
+
+
+async def test_loops_end_with_the_block() -> None:
+    ended = asyncio.Event()
+
+    async def loop() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with background.running(loop):
+        await asyncio.sleep(0)
+
+    assert ended.is_set()
+
+
+async def test_an_action_is_repeated() -> None:
+    thrice = asyncio.Event()
+    runs = 0
+
+    async def action() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 3:
+            thrice.set()
+
+    async with background.running(background.every(0.001, action)), asyncio.timeout(5):
+        await thrice.wait()
