@@ -61,7 +61,7 @@ pip_settings() {
 mapfile -t pip_changes < <(pip_settings)
 copy_ca="install -D -m 644 '$ca_bundle' \"\$1/etc/ssl/certs/ca-certificates.crt\""
 
-make_image python ca-certificates,python3,python3-venv \
+make_image python ca-certificates,libgomp1,libstdc++6,python3,python3-venv \
     "$copy_ca && ln -s python3 \"\$1/usr/bin/python\"" \
     "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt" "${pip_changes[@]}" "CMD [\"python3\"]"
 

@@ -1,8 +1,9 @@
 """
 Print what the image of one service needs, as read from the packages' pyproject.toml files.
 
-`requirements.py third-party services/session-store` prints the third-party requirements of the service and of every local package it
-stands on, for `pip install -r`; `requirements.py local …` prints those packages' folders, the service's own last, for `pip install --no-index`.
+`requirements.py third-party services/session-store` prints the third-party requirements of the service and of every
+local package it stands on, for `pip install -r`; `requirements.py local …` prints the folders of those packages, the
+service's own last, for `pip install --no-index`.
 """
 
 import re
@@ -31,7 +32,7 @@ def name_of(requirement: str) -> str:
 
 
 def packages(root: Path) -> dict[str, Package]:
-    """Every local package below the root, by name; folders that are absent from a build context are simply not there."""
+    """Every local package below the root, by name; a build context may hold only some of them."""
     found = {}
     for path in sorted([*root.glob("*/pyproject.toml"), *root.glob("services/*/pyproject.toml")]):
         project = tomllib.loads(path.read_text())["project"]

@@ -1,0 +1,56 @@
+"""A compose project as the tests see it: its address, and `docker compose` spoken to it."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+
+
+def compose_command() -> Path:
+    return ROOT / "deploy/docker/compose.sh"
+
+
+@dataclass
+class Stack:
+    """One running project, and the address of its front door."""
+
+    project: str
+    url: str = ""
+
+    def compose(self, *arguments: str) -> str:
+        """What the command printed; a failure is told with its output by the caller's expectation."""
+        command = [str(compose_command()), "-p", self.project, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False).stdout
+
+    def containers(self) -> dict[str, dict[str, object]]:
+        """`docker compose ps`, by service."""
+        lines = self.compose("ps", "--all", "--format", "json").splitlines()
+        return {entry["Service"]: entry for entry in map(json.loads, lines)}
+
+    def published(self) -> dict[str, str]:
+        """Which service publishes which ports on this machine."""
+        return {name: str(entry["Ports"]) for name, entry in self.containers().items() if "->" in str(entry["Ports"])}
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=30)
+
+    def post(self, path: str, body: object) -> httpx.Response:
+        return httpx.post(self.url + path, json=body, timeout=120)
+
+    def eventually(self, claim: Callable[[], bool], *, within_seconds: float = 60) -> bool:
+        """Whether the claim comes true in time; containers tell nobody when they are back, so it is asked again and again."""
+        deadline = time.monotonic() + within_seconds
+        while time.monotonic() < deadline:
+            try:
+                if claim():
+                    return True
+            except (httpx.HTTPError, OSError):
+                pass
+            time.sleep(0.5)
+        return False
