@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import uuid
+from http import HTTPStatus
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _HEADER = REQUEST_ID_HEADER.lower().encode()
 _SAFE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+READ_OFF_BYTES = 64 * 1024 * 1024
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
 
@@ -35,6 +37,8 @@ def observed(app: ASGIApp, metrics: HTTPMetrics) -> ASGIApp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                    await _read_off(receive)
                 kept = [(name, value) for name, value in message["headers"] if name.lower() != _HEADER]
                 message["headers"] = [*kept, (_HEADER, current.encode())]
             await send(message)
@@ -58,6 +62,18 @@ def observed(app: ASGIApp, metrics: HTTPMetrics) -> ASGIApp:
             logs.request_id.reset(token)
 
     return around
+
+
+async def _read_off(receive: Receive) -> None:
+    """Read, within a bound, what is left of a refused body: closing on a client that still sends loses the answer."""
+    left = READ_OFF_BYTES
+    while left > 0:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        left -= len(message["body"])
+        if not message["more_body"]:
+            return
 
 
 def _id_of(scope: Scope) -> str:
