@@ -1,6 +1,6 @@
 """The one way a service reaches Redis: two seconds, at most, until it knows that Redis is away."""
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -16,9 +16,11 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
 
     redis-py waits without limit by default: a hung server would hold every request. One repeat on a fresh connection
     hides a restart of the server; commands that are not safe to repeat must be scripts that recognise a repeat.
+    Callers past `max_connections` wait their turn: redis-py's usual pool would refuse them at once.
     """
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
+        timeout=0.3,
         socket_connect_timeout=0.5,
         socket_timeout=0.8,
         retry=Retry(ConstantBackoff(0.05), 1),
@@ -27,6 +29,7 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
         max_connections=max_connections,
         client_name="sage",
     )
+    return Redis.from_pool(pool)
 
 
 def away(error: Exception) -> StoreUnavailable:
