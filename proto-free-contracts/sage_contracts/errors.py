@@ -7,6 +7,7 @@ Every error a SAGE service may raise across a process boundary.
     * MethodNotAllowed     405  method_not_allowed
     * PresetNotFound       400  preset_not_found
     * AddressRefused       400  address_refused
+    * EngineUnreachable    400  engine_unreachable
     * SourceRefused        400  source_refused
   * Unauthenticated        401  invalid_api_key
   * NotFound               404  not_found
@@ -92,6 +93,12 @@ class AddressRefused(InvalidRequest):
     """An engine at this address may not be registered or connected to."""
 
     code = "address_refused"
+
+
+class EngineUnreachable(InvalidRequest):
+    """Nothing that speaks like an engine answers at the address given."""
+
+    code = "engine_unreachable"
 
 
 class SourceRefused(InvalidRequest):

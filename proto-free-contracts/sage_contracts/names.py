@@ -16,6 +16,11 @@ Prefix of each chat-gateway's count of requests in flight: `sage:load:<gateway>`
 expires within seconds unless it is written again, so that a gateway that dies stops counting.
 """
 
+LOAD_INDEX = "sage:load"
+"""
+Where those hashes are listed: a ZSET of gateway -> unix seconds of its last write, so that nobody has to SCAN for them.
+"""
+
 REQUEST_ID_HEADER = "X-Request-Id"
 SESSION_ID_HEADER = "X-Session-Id"
 EXPLAIN_HEADER = "X-Sage-Explain"
