@@ -1,4 +1,4 @@
-"""JSON bodies read strictly: what cannot be passed on safely is a 400, never a crash."""
+"""Bodies and query strings read strictly: what cannot be passed on safely is a 400, never a crash."""
 
 from typing import Any, TypeVar
 
@@ -37,14 +37,20 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def convert(value: object, kind: type[T]) -> T:
-    """`value` as a `kind`; raises InvalidRequest that names the field."""
+def convert(value: object, kind: type[T], *, strict: bool = True) -> T:
+    """`value` as a `kind`; raises InvalidRequest that names the field. Not `strict`, "5" may stand for 5."""
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         field = path.rstrip("`").lstrip(".") or None
         raise InvalidRequest(f"{field}: {message}" if field else message, param=field) from error
+
+
+def query(request: Request[Any, Any, Any], kind: type[T]) -> T:
+    """The query string as a `kind`. An empty parameter counts as absent, an unknown one is ignored, the last one wins."""
+    last = {name: values[-1] for name, values in request.query_params.dict().items()}
+    return convert({name: value for name, value in last.items() if value != ""}, kind, strict=False)
 
 
 class StrictRequest(Request[Any, Any, Any]):
