@@ -48,7 +48,7 @@ def convert(value: object, kind: type[T], *, strict: bool = True) -> T:
 
 
 def query(request: Request[Any, Any, Any], kind: type[T]) -> T:
-    """The query string as a `kind`. An empty parameter counts as absent, an unknown one is ignored, the last one wins."""
+    """The query string as a `kind`: an empty parameter counts as absent, an unknown one is ignored, the last wins."""
     last = {name: values[-1] for name, values in request.query_params.dict().items()}
     return convert({name: value for name, value in last.items() if value != ""}, kind, strict=False)
 
