@@ -13,7 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from prometheus_client import CollectorRegistry
 
-from sage_chassis import errors, health, metrics
+from sage_chassis import errors, health, metrics, parents
 from sage_chassis.bodies import MAX_BODY_BYTES, StrictRequest
 from sage_chassis.health import Health
 from sage_chassis.requests import observed
@@ -45,6 +45,7 @@ def build(
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        parents.end_with_parent()
         async with parts as app.state.parts:
             yield
 
