@@ -1,0 +1,95 @@
+"""
+The list of an owner's sessions on Redis, newest first, and how many messages they hold together.
+
+It has a hash slot of its own, so no script changes it together with a session. It stays right all the same: a session
+is entered before its first message is written, entries are numbered by the session's own activity so that late or
+repeated news does no harm, and whoever reads an entry that is wrong puts it right.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from session_store.adapters.redis_scripts import Argument, Script, send
+from session_store.domain.records import Place, Totals
+
+_TOTAL = "/total"
+"""The field that holds the sum of all others; no session can be called so."""
+
+_NOTE, _FORGET = Script("note"), Script("forget")
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    places: Sequence[Place]
+    next: Place | None
+
+
+class RedisIndex:
+    """`sage:sessions:{<owner>}` is a ZSET by last activity, `…:counts` a HASH of "<activity> <messages>"."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def entering(self, owner: str, session_id: str, now_us: int) -> tuple[Argument, ...]:
+        """The command that enters a session before it is written to; it never moves one back."""
+        return ("ZADD", _index(owner), "GT", now_us, session_id)
+
+    async def note(self, owner: str, session_id: str, active_us: int, count: int) -> None:
+        await _NOTE.run(self._redis, _keys(owner), session_id, active_us, count)
+
+    async def forget(self, owner: str, gone: Sequence[tuple[str, int]]) -> None:
+        """Take out each session that has not been active after the time beside it."""
+        if gone:
+            await _FORGET.run_each(self._redis, [(_keys(owner), pair) for pair in gone])
+
+    async def entries(self, owner: str, after: Place | None, count: int) -> Entries:
+        key = _index(owner)
+        if after is None:
+            top, skipped = "+inf", 0
+        else:
+            # Sessions may share a time: those of the cursor's own are fetched again and passed over by id.
+            top = str(after.active_us)
+            skipped = await send(self._redis, "ZCOUNT", key, top, top)
+        limits = ("BYSCORE", "REV", "LIMIT", 0, count + 1 + skipped)
+        places = _places(await send(self._redis, "ZRANGE", key, top, "-inf", *limits, "WITHSCORES"))
+        if after is not None:
+            places = [place for place in places if place < after]
+        return Entries(places[:count], places[count - 1] if len(places) > count else None)
+
+    async def oldest(self, owner: str, until_us: int, count: int) -> list[str]:
+        limits = ("BYSCORE", "LIMIT", 0, count)
+        return [name.decode() for name in await send(self._redis, "ZRANGE", _index(owner), "-inf", until_us, *limits)]
+
+    def known_counts(self, owner: str, session_ids: Sequence[str]) -> tuple[Argument, ...]:
+        """The command that reads what the index knows of these sessions, each as `known_activity` reads it."""
+        return ("HMGET", f"{_index(owner)}:counts", *session_ids)
+
+    async def totals(self, owner: str) -> Totals:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.execute_command("ZCARD", _index(owner))
+            pipe.execute_command("HGET", f"{_index(owner)}:counts", _TOTAL)
+            sessions, messages = await pipe.execute()
+        return Totals(sessions=sessions, messages=max(0, int(messages or 0)))
+
+
+def known_activity(value: bytes | None) -> int:
+    """When the session was last active as far as the index has been told; 0 when it has not."""
+    return int(value.partition(b" ")[0]) if value else 0
+
+
+def _index(owner: str) -> str:
+    return f"sage:sessions:{{{owner}}}"
+
+
+def _keys(owner: str) -> tuple[str, str]:
+    return _index(owner), f"{_index(owner)}:counts"
+
+
+def _places(rows: Sequence[Any]) -> list[Place]:
+    """RESP3 answers pairs, RESP2 a flat list."""
+    if rows and not isinstance(rows[0], list | tuple):
+        rows = list(zip(rows[::2], rows[1::2], strict=True))
+    return [Place(int(float(score)), member.decode()) for member, score in rows]

@@ -1,0 +1,213 @@
+"""Sessions on Redis or Valkey: a HASH, a LIST of JSON and a ZSET of turn ids each, changed by Lua scripts."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from sage_chassis.redis_client import away
+from sage_contracts.errors import StoreUnavailable
+from sage_contracts.sessions import Message
+from session_store.adapters.redis_index import RedisIndex, known_activity
+from session_store.adapters.redis_scripts import Argument, Script
+from session_store.domain.records import (
+    Appended,
+    NewTurn,
+    Page,
+    Place,
+    Record,
+    SessionKey,
+    Totals,
+    Window,
+)
+
+log = logging.getLogger(__name__)
+
+BUDGET_SECONDS = 1.8
+"""For one operation and all it asks of Redis, so that a caller knows within two seconds."""
+
+REMEMBERED_TURNS = 1_000
+GRACE_US = 60_000_000
+"""An index entry without a session is left alone so long: the session may be about to be written."""
+
+BATCH = 100
+FOREVER_US = 2**53
+_FIELDS = ("created_us", "active_us", "title", "auto_title", "messages", "dialogs")
+
+_CREATE, _APPEND, _CLEAR, _RETITLE, _DELETE = (
+    Script(name) for name in ("create", "append", "clear", "retitle", "delete")
+)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Message).decode
+
+
+class RedisSessions:
+    """
+    Implements StoredSessions. `ttl_ms` is how long a session lives without activity; 0 is for ever.
+
+    All keys of a session share a hash tag and expire together. They are the truth; the index of an owner's sessions
+    has another tag, is written beside them and repaired when read.
+    """
+
+    def __init__(self, redis: Redis, *, ttl_ms: int) -> None:
+        self._redis = redis
+        self._ttl_ms = ttl_ms
+        self._index = RedisIndex(redis)
+
+    async def create(self, key: SessionKey, *, title: str, now_us: int) -> None:
+        entering = self._index.entering(key.owner, key.session_id, now_us)
+        call = ((_keys(key)[0],), (now_us, self._ttl_ms, title))
+        async with _asked():
+            await _CREATE.run_each(self._redis, [call], before=[entering])
+
+    async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
+        entering = self._index.entering(key.owner, key.session_id, turn.now_us)
+        args: list[Argument] = [
+            turn.turn_id,
+            turn.now_us,
+            self._ttl_ms,
+            turn.auto_title,
+            turn.dialogs,
+            REMEMBERED_TURNS,
+        ]
+        call = (_keys(key), [*args, *map(_encode, turn.messages)])
+        async with _asked():
+            ((repeated, active_us, count, told),) = await _APPEND.run_each(self._redis, [call], before=[entering])
+        async with _beside():
+            await self._index.note(key.owner, key.session_id, active_us, count)
+        return Appended(message_count=told, repeated=bool(repeated))
+
+    async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None:
+        meta, messages, _ = _keys(key)
+        async with _asked(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.execute_command("HMGET", meta, *_FIELDS)
+            pipe.execute_command("LRANGE", messages, 0, -1)
+            fields, lines = await pipe.execute()
+        record = _record(key.session_id, fields)
+        return None if record is None else (record, [_decode(line) for line in lines])
+
+    async def window(self, key: SessionKey, *, head: int, newest: int) -> Window:
+        messages = _keys(key)[1]
+        async with _asked(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.execute_command("LLEN", messages)
+            pipe.execute_command("LRANGE", messages, 0, head - 1)
+            pipe.execute_command("LRANGE", messages, -newest, -1)
+            total, first, last = await pipe.execute()
+        return Window(total, [_decode(line) for line in first], [_decode(line) for line in last])
+
+    async def clear(self, key: SessionKey, *, now_us: int) -> bool:
+        async with _asked():
+            active_us = await _CLEAR.run(self._redis, _keys(key), now_us, self._ttl_ms)
+        if active_us is None:
+            return False
+        async with _beside():
+            await self._index.note(key.owner, key.session_id, active_us, 0)
+        return True
+
+    async def retitle(self, key: SessionKey, title: str) -> bool:
+        async with _asked():
+            return bool(await _RETITLE.run(self._redis, _keys(key)[:1], title))
+
+    async def delete(self, key: SessionKey) -> bool:
+        async with _asked():
+            told, active_us, _ = await _DELETE.run(self._redis, _keys(key), FOREVER_US)
+        async with _beside():
+            await self._index.forget(key.owner, [(key.session_id, active_us)])
+        return bool(told == b"removed")
+
+    async def page(self, owner: str, *, after: Place | None, count: int, now_us: int) -> Page:
+        async with _asked():
+            found = await self._index.entries(owner, after, count)
+            records = await self._records(owner, found.places)
+            known = [(place, record) for place, record in zip(found.places, records, strict=True) if record]
+            lost = [place for place, record in zip(found.places, records, strict=True) if record is None]
+            gone = [(place.session_id, place.active_us) for place in lost if place.active_us < now_us - GRACE_US]
+            await self._index.forget(owner, gone)
+        return Page(known, found.next)
+
+    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
+        removed = seen = 0
+        while at_most is None or seen < at_most:
+            async with _asked():
+                ids = await self._index.oldest(owner, until_us, BATCH)
+                if not ids:
+                    break
+                removed += await self._removed(owner, ids, until_us)
+            seen += len(ids)
+        return removed
+
+    async def totals(self, owner: str) -> Totals:
+        async with _asked():
+            return await self._index.totals(owner)
+
+    async def _records(self, owner: str, places: Sequence[Place]) -> list[Record | None]:
+        """The session at each place, None where there is none any more; the index learns what it had missed."""
+        if not places:
+            return []
+        ids = [place.session_id for place in places]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.execute_command(*self._index.known_counts(owner, ids))
+            for session_id in ids:
+                pipe.execute_command("HMGET", _keys(SessionKey(owner, session_id))[0], *_FIELDS)
+            known, *rows = await pipe.execute()
+        records = [_record(session_id, row) for session_id, row in zip(ids, rows, strict=True)]
+        for record, value in zip(records, known, strict=True):
+            if record and record.message_count and known_activity(value) < record.active_us:
+                await self._index.note(owner, record.session_id, record.active_us, record.message_count)
+        return records
+
+    async def _removed(self, owner: str, ids: Sequence[str], until_us: int) -> int:
+        calls = [(_keys(SessionKey(owner, session_id)), (until_us,)) for session_id in ids]
+        answers = await _DELETE.run_each(self._redis, calls)
+        await self._index.forget(
+            owner, [(name, until_us) for name, (told, *_) in zip(ids, answers, strict=True) if told != b"active"]
+        )
+        for name, (told, active_us, count) in zip(ids, answers, strict=True):
+            if told == b"active":  # the index had missed its last activity
+                await self._index.note(owner, name, active_us, count)
+        return sum(told == b"removed" for told, *_ in answers)
+
+
+@asynccontextmanager
+async def _asked() -> AsyncGenerator[None]:
+    """Within the time an operation may take; what Redis cannot do is StoreUnavailable."""
+    try:
+        async with asyncio.timeout(BUDGET_SECONDS):
+            yield
+    except (RedisError, OSError) as error:
+        raise away(error) from error
+
+
+@asynccontextmanager
+async def _beside() -> AsyncGenerator[None]:
+    """What is told to the index after a session has changed: when it fails, a later reader puts the index right."""
+    try:
+        async with _asked():
+            yield
+    except StoreUnavailable as error:
+        log.warning("index not updated", extra={"error": error.message})
+
+
+def _keys(key: SessionKey) -> tuple[str, str, str]:
+    """Meta, messages, turns. Neither an owner nor an id holds `/`, so no two sessions share keys."""
+    stem = f"sage:session:{{{key.owner}/{key.session_id}}}"
+    return f"{stem}:meta", f"{stem}:messages", f"{stem}:turns"
+
+
+def _record(session_id: str, fields: Sequence[bytes | None]) -> Record | None:
+    created, active, title, auto_title, messages, dialogs = fields
+    if created is None or active is None:
+        return None
+    return Record(
+        session_id=session_id,
+        created_us=int(created),
+        active_us=int(active),
+        title=(title or b"").decode(),
+        auto_title=(auto_title or b"").decode(),
+        message_count=int(messages or 0),
+        dialog_count=int(dialogs or 0),
+    )

@@ -1,0 +1,79 @@
+"""The composition root of the session-store: the only module that knows every part."""
+
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from litestar import Litestar
+from prometheus_client import CollectorRegistry
+
+from sage_chassis import app, background, logs, redis_client, settings
+from sage_chassis.health import Health
+from sage_chassis.settings import Listen
+from session_store.adapters.redis_durability import RedisDurability
+from session_store.adapters.redis_sessions import RedisSessions
+from session_store.domain.memories import Memories
+from session_store.domain.memory.short_term import ShortTerm
+from session_store.domain.records import MICROS
+from session_store.domain.sessions import Sessions
+from session_store.metrics import Metrics
+from session_store.routes import memory, turns
+from session_store.routes import sessions as session_routes
+from session_store.settings import PORT, PREFIX, Settings, read
+
+SERVICE = "session-store"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    health: Health
+    sessions: Sessions
+    memories: Memories
+
+
+@asynccontextmanager
+async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenerator[Parts]:
+    """Redis need not be there yet: the service starts, is not ready, and becomes so."""
+    redis = redis_client.connect(config.redis_url)
+    durability = RedisDurability(redis)
+    stored = RedisSessions(redis, ttl_ms=int(config.ttl_seconds * 1000))
+    tally = Metrics(registry)
+    sessions = Sessions(stored, tally, clock=time.time, ids=new_id, ttl_us=int(config.ttl_seconds * MICROS))
+    remembered = ShortTerm(stored, max_dialogs=config.max_dialogs, budget_tokens=config.budget_tokens)
+
+    try:
+        async with background.running(durability.tell_once):
+            yield Parts(
+                health=Health(
+                    SERVICE,
+                    required={"redis": lambda: redis_client.check(redis)},
+                    optional={"durability": durability.check},
+                ),
+                sessions=sessions,
+                memories=Memories(remembered, sessions, tally),
+            )
+    finally:
+        await redis.aclose()
+
+
+def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry | None = None) -> Litestar:
+    return app.build(
+        SERVICE,
+        routes=[*session_routes.ROUTES, *memory.ROUTES, *turns.ROUTES],
+        parts=parts,
+        kind=Parts,
+        registry=registry or CollectorRegistry(),
+    )
+
+
+def main() -> Litestar:
+    logs.set_up(SERVICE, settings.load(Listen, prefix=PREFIX, defaults={"port": PORT}).log_level)
+    registry = CollectorRegistry()
+    return create_app(assemble(read(), registry), registry)
+
+
+def new_id() -> str:
+    """96 random bits."""
+    return secrets.token_hex(12)

@@ -1,0 +1,117 @@
+"""What the domain needs from outside: a place for sessions, a memory, a clock, ids, a tally."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sage_contracts.sessions import Backend, MemoryUse, Message
+from session_store.domain.records import (
+    Appended,
+    NewTurn,
+    Outcome,
+    Page,
+    Place,
+    Record,
+    RemovalReason,
+    SessionKey,
+    Totals,
+    Window,
+)
+
+Clock = Callable[[], float]
+"""Seconds since 1970."""
+
+Ids = Callable[[], str]
+"""Each call answers another id."""
+
+
+class StoredSessions(Protocol):
+    """
+    Where sessions are kept.
+
+    Every method raises StoreUnavailable, within two seconds, when the place cannot be reached. Nothing is ever half
+    done: a session's messages, counts and times change together, and it expires as a whole.
+    """
+
+    async def create(self, key: SessionKey, *, title: str, now_us: int) -> None:
+        """Begin an empty session; one that exists is left as it is."""
+        ...
+
+    async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
+        """
+        Add the turn's messages behind the others, all or none; the session begins with them if it does not exist.
+
+        A turn whose id was among the last thousand is not stored again. `auto_title` is taken where there is none.
+        """
+        ...
+
+    async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None: ...
+
+    async def window(self, key: SessionKey, *, head: int, newest: int) -> Window:
+        """At most `head` first and `newest` last messages; of a session that does not exist, none."""
+        ...
+
+    async def clear(self, key: SessionKey, *, now_us: int) -> bool:
+        """Forget messages and automatic title, keep the session; False when there is none."""
+        ...
+
+    async def retitle(self, key: SessionKey, title: str) -> bool:
+        """False when there is no such session. A new title is no activity: place and expiry stay."""
+        ...
+
+    async def delete(self, key: SessionKey) -> bool:
+        """Leave nothing of the session; False when there was none."""
+        ...
+
+    async def page(self, owner: str, *, after: Place | None, count: int, now_us: int) -> Page:
+        """
+        The next sessions of `owner` behind `after`, at least one and at most `count` of them looked at.
+
+        A page may hold fewer sessions than were looked at: those that have expired are passed over.
+        """
+        ...
+
+    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
+        """Remove sessions without activity since `until_us`, the oldest first; how many there were."""
+        ...
+
+    async def totals(self, owner: str) -> Totals: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a memory would tell the engine; `dropped` counts the messages it leaves out."""
+
+    messages: Sequence[Message]
+    dropped: int
+    tokens: int
+
+
+class Memory(Protocol):
+    """One way to decide what of a conversation the engine is told."""
+
+    @property
+    def backend(self) -> Backend: ...
+
+    @property
+    def max_dialogs(self) -> int: ...
+
+    async def recall(self, key: SessionKey, budget_tokens: int | None) -> Recalled:
+        """Raises StoreUnavailable when what it needs is away."""
+        ...
+
+    def use(self, dialog_count: int) -> MemoryUse:
+        """How full the memory of a session with so many dialogs is."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """How it is set up, for people to read."""
+        ...
+
+
+class Tally(Protocol):
+    """Counts what happened, by names from closed sets."""
+
+    def turn(self, outcome: Outcome) -> None: ...
+    def context(self, *, kept: int, dropped: int) -> None: ...
+    def removed(self, reason: RemovalReason, count: int = 1) -> None: ...

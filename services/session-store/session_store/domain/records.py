@@ -1,0 +1,100 @@
+"""What the store keeps of a session, as values. Times are whole microseconds since 1970, UTC."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from sage_contracts.errors import InvalidRequest
+from sage_contracts.names import is_id
+from sage_contracts.sessions import Message
+
+MICROS = 1_000_000
+"""Microseconds in a second."""
+
+Outcome = Literal["stored", "repeated", "refused", "unavailable"]
+RemovalReason = Literal["deleted", "idle", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """A session is always asked for together with its owner: somebody else's does not exist."""
+
+    owner: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """
+    A session without its messages.
+
+    `title` is what a person gave it, `auto_title` what was taken from its first question; either may be empty.
+    `active_us` grows with every turn, also where two turns carry the same time.
+    """
+
+    session_id: str
+    created_us: int
+    active_us: int
+    title: str = ""
+    auto_title: str = ""
+    message_count: int = 0
+    dialog_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTurn:
+    turn_id: str
+    messages: Sequence[Message]
+    auto_title: str
+    dialogs: int
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """`message_count` is the session's right after this turn, also when the turn had been stored before."""
+
+    message_count: int
+    repeated: bool
+
+
+class Place(NamedTuple):
+    """Where a session stands in the list of its owner's: by last activity, then by id."""
+
+    active_us: int
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Sessions newest first, each with its place; `next` is the place to go on from, None at the end of the list."""
+
+    entries: Sequence[tuple[Place, Record]]
+    next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The first messages of a session and its newest ones; the two overlap in a short session."""
+
+    total: int
+    head: Sequence[Message]
+    tail: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    sessions: int
+    messages: int
+
+
+def cursor_of(place: Place) -> str:
+    return f"{place.active_us}_{place.session_id}"
+
+
+def place_of(cursor: str) -> Place:
+    """The place that `cursor_of` wrote; InvalidRequest when it did not."""
+    active, _, session_id = cursor.partition("_")
+    if not (active.isascii() and active.isdecimal() and len(active) <= 16 and is_id(session_id)):
+        raise InvalidRequest("after is not the `next` of a page", param="after")
+    return Place(int(active), session_id)

@@ -1,0 +1,147 @@
+"""Conversations: begun, continued, listed, renamed, cleared, forgotten."""
+
+from sage_contracts import sessions as wire
+from sage_contracts.errors import InvalidRequest, SessionNotFound, StoreUnavailable
+from session_store.domain.keys import key_of
+from session_store.domain.ports import Clock, Ids, StoredSessions, Tally
+from session_store.domain.records import MICROS, NewTurn, Place, Record, cursor_of, place_of
+from session_store.domain.titles import title_from
+from session_store.domain.views import message_of, session_of, shown_title, summary_of
+
+MESSAGES_A_TURN = 1_000
+SEARCHED_AT_ONCE = 200
+SEARCHED_AT_MOST = 5_000
+"""Titles looked at for one page of a search; the page then ends, and its `next` goes on from there."""
+
+EXPIRED_AT_ONCE = 200
+"""Expired sessions swept out by one request: enough to keep up, too few to make it slow."""
+
+
+class Sessions:
+    """`ttl_us` is how long a session lives without activity; 0 is for ever."""
+
+    def __init__(self, stored: StoredSessions, tally: Tally, *, clock: Clock, ids: Ids, ttl_us: int) -> None:
+        self._stored = stored
+        self._tally = tally
+        self._clock = clock
+        self._ids = ids
+        self._ttl_us = ttl_us
+
+    async def create(self, owner: str, new: wire.NewSession) -> wire.Session:
+        key = key_of(owner, f"sess_{self._ids()}")
+        title = _clean(new.title or "")
+        now_us = self._now_us()
+        await self._stored.create(key, title=title, now_us=now_us)
+        return session_of(Record(session_id=key.session_id, created_us=now_us, active_us=now_us, title=title), ())
+
+    async def commit(self, owner: str, session_id: str, turn: wire.Turn) -> wire.TurnStored:
+        """Store a turn once, whole or not at all; the session begins with it if there is none of that id."""
+        try:
+            appended = await self._stored.append(key_of(owner, session_id), self._stamped(turn))
+        except InvalidRequest:
+            self._tally.turn("refused")
+            raise
+        except StoreUnavailable:
+            self._tally.turn("unavailable")
+            raise
+        self._tally.turn("repeated" if appended.repeated else "stored")
+        return wire.TurnStored(session_id=session_id, message_count=appended.message_count, repeated=appended.repeated)
+
+    async def read(self, owner: str, session_id: str) -> wire.Session:
+        found = await self._stored.read(key_of(owner, session_id))
+        if found is None:
+            raise _missing(session_id)
+        return session_of(*found)
+
+    async def page(self, owner: str, query: wire.ListQuery) -> wire.Listed:
+        after = None if query.after is None else place_of(query.after)
+        stats = await self.stats(owner)
+        found, last = await self._search(owner, after, limit=query.limit, words=(query.q or "").casefold())
+        return wire.Listed(
+            sessions=[summary_of(record) for record in found],
+            stats=stats,
+            has_more=last is not None,
+            next=None if last is None else cursor_of(last),
+        )
+
+    async def newest(self, owner: str, limit: int) -> list[Record]:
+        found, _ = await self._search(owner, None, limit=limit, words="")
+        return found
+
+    async def stats(self, owner: str) -> wire.Stats:
+        """Kept as sessions change, not counted; what has expired is swept out first."""
+        if self._ttl_us:
+            until_us = self._now_us() - self._ttl_us
+            expired = await self._stored.remove_idle(owner, until_us=until_us, at_most=EXPIRED_AT_ONCE)
+            self._tally.removed("expired", expired)
+        totals = await self._stored.totals(owner)
+        return wire.Stats(total_sessions=totals.sessions, total_messages=totals.messages)
+
+    async def retitle(self, owner: str, session_id: str, change: wire.Retitle) -> wire.Retitled:
+        title = _clean(change.title)
+        if not title:
+            raise InvalidRequest("title must not be blank", param="title")
+        if not await self._stored.retitle(key_of(owner, session_id), title):
+            raise _missing(session_id)
+        return wire.Retitled(session_id=session_id, title=title)
+
+    async def clear(self, owner: str, session_id: str) -> wire.SessionCleared:
+        if not await self._stored.clear(key_of(owner, session_id), now_us=self._now_us()):
+            raise _missing(session_id)
+        return wire.SessionCleared(session_id=session_id)
+
+    async def delete(self, owner: str, session_id: str) -> wire.SessionDeleted:
+        if not await self._stored.delete(key_of(owner, session_id)):
+            raise _missing(session_id)
+        self._tally.removed("deleted")
+        return wire.SessionDeleted(session_id=session_id)
+
+    async def clean_up(self, owner: str, query: wire.CleanupQuery) -> wire.CleanedUp:
+        until = max(0.0, self._clock() - query.max_age_minutes * 60)
+        removed = await self._stored.remove_idle(owner, until_us=int(until * MICROS))
+        self._tally.removed("idle", removed)
+        return wire.CleanedUp(removed_sessions=removed)
+
+    async def _search(
+        self, owner: str, after: Place | None, *, limit: int, words: str
+    ) -> tuple[list[Record], Place | None]:
+        """At most `limit` sessions whose title holds `words`, and the place to go on from; None at the end."""
+        found: list[Record] = []
+        searched = 0
+        while True:
+            count = SEARCHED_AT_ONCE if words else limit - len(found)
+            page = await self._stored.page(owner, after=after, count=count, now_us=self._now_us())
+            for place, record in page.entries:
+                if words in shown_title(record).casefold():
+                    found.append(record)
+                if len(found) == limit:
+                    is_last = page.next is None and record is page.entries[-1][1]
+                    return found, None if is_last else place
+            searched += count
+            after = page.next
+            if after is None or searched >= SEARCHED_AT_MOST:
+                return found, after
+
+    def _stamped(self, turn: wire.Turn) -> NewTurn:
+        if len(turn.messages) > MESSAGES_A_TURN:
+            raise InvalidRequest(f"messages: a turn has at most {MESSAGES_A_TURN}", param="messages")
+        now_us = self._now_us()
+        return NewTurn(
+            turn_id=turn.turn_id,
+            messages=[message_of(message, f"msg_{self._ids()}", now_us) for message in turn.messages],
+            auto_title=title_from(turn.messages),
+            dialogs=sum(message.role == "user" for message in turn.messages),
+            now_us=now_us,
+        )
+
+    def _now_us(self) -> int:
+        return int(self._clock() * MICROS)
+
+
+def _clean(title: str) -> str:
+    """On one line."""
+    return " ".join(title.split())
+
+
+def _missing(session_id: str) -> SessionNotFound:
+    return SessionNotFound(f"session {session_id!r} does not exist", param="session_id")

@@ -1,0 +1,33 @@
+"""A title taken from what was asked first."""
+
+from collections.abc import Iterable
+
+from sage_contracts.sessions import NewMessage
+from session_store.domain.texts import text_of
+
+UNTITLED = "New chat"
+MAX_CHARS = 60
+_READ_CHARS = 2_000
+
+
+def title_from(messages: Iterable[NewMessage]) -> str:
+    """The first user message with words in it, on one line, cut between words; empty when there is none."""
+    for message in messages:
+        if message.role == "user":
+            words = " ".join("".join(map(_shown, text_of(message.content)[:_READ_CHARS])).split())
+            if words:
+                return shortened(words)
+    return ""
+
+
+def shortened(text: str) -> str:
+    """`text` itself, or as much as fits, with an ellipsis; within a word only where the words are very long."""
+    if len(text) <= MAX_CHARS:
+        return text
+    cut = text.rfind(" ", 0, MAX_CHARS)
+    kept = text[: cut if cut >= MAX_CHARS // 2 else MAX_CHARS - 1]
+    return kept.rstrip(" ,;:-") + "…"
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else " "

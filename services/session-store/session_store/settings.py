@@ -1,0 +1,64 @@
+"""The session-store's settings, from the environment."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from sage_chassis import settings
+from sage_chassis.settings import RedisURL, SettingsError
+from sage_contracts.sessions import Backend
+
+PREFIX = "SAGE_SESSION_STORE_"
+PORT = 8012
+BACKEND_VARIABLE = "SAGE_GATEWAY_SESSION_BACKEND"
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd]?)")
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    redis_url: RedisURL = "redis://127.0.0.1:6379/0"
+    ttl: Annotated[
+        str,
+        Meta(
+            pattern=f"^{_DURATION.pattern}$",
+            description="How long a session lives without activity: seconds, or 90s, 15m, 12h, 30d; 0 is for ever.",
+            extra={"env": "SAGE_SESSION_TTL"},
+        ),
+    ] = "30d"
+    memory_backend: Annotated[
+        Backend,
+        Meta(
+            description="What the engine is told of a conversation. Now short_term: its newest dialogs.",
+            extra={"env": BACKEND_VARIABLE},
+        ),
+    ] = "short_term"
+    max_dialogs: Annotated[
+        int, Meta(ge=1, le=1_000, description="At most so many of a session's newest dialogs are told.")
+    ] = 20
+    budget_tokens: Annotated[
+        int, Meta(ge=0, description="Tokens they may take, where the gateway does not know the engine's window.")
+    ] = 4_096
+
+    @property
+    def ttl_seconds(self) -> float:
+        return seconds_of(self.ttl)
+
+
+def read(env: Mapping[str, str] = os.environ) -> Settings:
+    """SettingsError, which names the variable, also for a memory that is not there yet."""
+    found = settings.load(Settings, prefix=PREFIX, env=env)
+    if found.memory_backend != "short_term":
+        raise SettingsError(
+            f"{BACKEND_VARIABLE}={found.memory_backend}: this memory comes with a later version; use short_term"
+        )
+    return found
+
+
+def seconds_of(duration: str) -> float:
+    """`15m` as 900.0; the pattern has been checked."""
+    number, unit = _DURATION.fullmatch(duration).groups()  # type: ignore[union-attr]
+    return float(number) * _SECONDS[unit]
