@@ -1,0 +1,178 @@
+"""Any server that speaks the OpenAI API: vLLM, SGLang, llama.cpp, Ollama, TEI, OpenAI itself."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import aiohttp
+
+from chat_gateway.domain.ports import EngineDropped, EngineRefused, Flow, Target, Whole
+from sage_chassis import logs
+from sage_chassis.sse import PING_SECONDS
+from sage_contracts.errors import UpstreamTimeout
+from sage_contracts.names import REQUEST_ID_HEADER
+
+READ_BUFFER_BYTES = 256 * 1024
+KEEP_ALIVE_SECONDS = 4.0
+"""Below the 5 s after which uvicorn and llama.cpp close an idle connection: a POST sent just then would be lost."""
+FINISH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an engine may take, in seconds."""
+
+    connect: float = 2.0
+    first_byte: float = 120.0
+    idle: float = 120.0
+    answer: float = 600.0
+    ping: float = PING_SECONDS
+
+
+@asynccontextmanager
+async def engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
+    """
+    Connections to engines, without a limit on their number: how much an engine takes is not the pool's decision.
+
+    Cookies of engines are not kept.
+    """
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=5)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=READ_BUFFER_BYTES,
+        trace_configs=[_tells_reuse()],
+        skip_auto_headers=("User-Agent",),
+    ) as http:
+        yield http
+
+
+class OpenAIEngines:
+    def __init__(self, http: aiohttp.ClientSession, patience: Patience) -> None:
+        self._http = http
+        self._patience = patience
+
+    async def open(self, target: Target, path: str, body: bytes, *, streamed: bool) -> Whole | Flow:
+        try:
+            async with asyncio.timeout(self._patience.first_byte if streamed else self._patience.answer):
+                return await self._opened(target, path, body)
+        except TimeoutError as error:
+            raise UpstreamTimeout(self._too_slow(streamed=streamed)) from error
+
+    async def _opened(self, target: Target, path: str, body: bytes) -> Whole | Flow:
+        response = await self._sent(target, target.url + path, body)
+        try:
+            if response.status == 200 and response.content_type == "text/event-stream":
+                return StreamedAnswer(response, await response.content.readany(), self._patience)
+            return Whole(
+                status=response.status,
+                content_type=_content_type(response),
+                body=await response.read(),
+                retry_after=response.headers.get("Retry-After"),
+            )
+        except aiohttp.ClientError as error:
+            response.close()
+            raise EngineDropped(type(error).__name__) from error
+        except BaseException:
+            response.close()
+            raise
+
+    async def _sent(self, target: Target, url: str, body: bytes) -> aiohttp.ClientResponse:
+        """
+        The answer's head. A connection kept from an earlier request may have been closed just now: then the engine has
+        not seen the request, and it is sent once more.
+        """
+        for is_repeat in (False, True):
+            connection = SimpleNamespace(reused=False)
+            try:
+                return await self._http.post(
+                    url,
+                    data=body,
+                    headers=_headers(target),
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._patience.connect),
+                    allow_redirects=False,
+                    trace_request_ctx=connection,
+                )
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+                raise EngineRefused(_reason(error)) from error
+            except aiohttp.ClientError as error:
+                if connection.reused and not is_repeat and isinstance(error, aiohttp.ClientConnectionError):
+                    continue
+                raise EngineDropped(type(error).__name__) from error
+        raise EngineDropped("closed twice")
+
+    def _too_slow(self, *, streamed: bool) -> str:
+        if streamed:
+            return f"the engine did not begin its answer within {self._patience.first_byte:g} s"
+        return f"the engine did not answer within {self._patience.answer:g} s"
+
+
+class StreamedAnswer:
+    def __init__(self, response: aiohttp.ClientResponse, first: bytes, patience: Patience) -> None:
+        self._response = response
+        self._first = first
+        self._patience = patience
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        if self._first:
+            yield self._first
+        content, ping = self._response.content, self._patience.ping
+        silent = 0.0
+        while not content.at_eof():
+            wait = min(ping, self._patience.idle - silent)
+            try:
+                async with asyncio.timeout(wait):
+                    piece = await content.readany()
+            except TimeoutError as error:
+                silent += wait
+                if silent >= self._patience.idle:
+                    raise UpstreamTimeout(f"the engine was silent for {self._patience.idle:g} s") from error
+                yield b""
+                continue
+            except aiohttp.ClientError as error:
+                raise EngineDropped(type(error).__name__) from error
+            silent = 0.0
+            if piece:
+                yield piece
+
+    async def finish(self) -> None:
+        with suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(FINISH_SECONDS):
+                await self._response.content.read()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+def _headers(target: Target) -> dict[str, str]:
+    """Nothing of the client's own headers: its key is for the gateway alone."""
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    if target.api_key is not None:
+        headers["Authorization"] = f"Bearer {target.api_key}"
+    if (current := logs.request_id.get()) is not None:
+        headers[REQUEST_ID_HEADER] = current
+    return headers
+
+
+def _content_type(response: aiohttp.ClientResponse) -> str:
+    """Only what an API answers with: an engine must not make a browser of the client show HTML as ours."""
+    kind = response.content_type
+    return kind if kind in {"application/json", "text/event-stream", "text/plain"} else "application/octet-stream"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no connection in time"
+    cause = error.__cause__
+    return (cause.strerror if isinstance(cause, OSError) else None) or type(error).__name__
+
+
+def _tells_reuse() -> aiohttp.TraceConfig:
+    async def reused(_: aiohttp.ClientSession, told: SimpleNamespace, __: object) -> None:
+        told.trace_request_ctx.reused = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(reused)
+    return config

@@ -1,0 +1,135 @@
+"""The composition root of chat-gateway."""
+
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+from litestar import Litestar
+from prometheus_client import CollectorRegistry
+
+from chat_gateway.adapters.fleet_source import FleetSource
+from chat_gateway.adapters.indexed_passages import IndexedPassages
+from chat_gateway.adapters.openai_engine import OpenAIEngines, Patience, engine_session
+from chat_gateway.adapters.redis_load import EVERY_SECONDS, RedisLoad
+from chat_gateway.adapters.session_history import SessionHistory
+from chat_gateway.domain.completions import Completions
+from chat_gateway.domain.dispatching import Dispatch
+from chat_gateway.domain.fleet import Fleet
+from chat_gateway.domain.grounding import Grounding
+from chat_gateway.domain.resolving import Routes, Upstream
+from chat_gateway.domain.turns import Commits, Turns
+from chat_gateway.metrics import GatewayMetrics
+from chat_gateway.routes import chat, models, passthrough
+from chat_gateway.settings import PORT, PREFIX, Settings
+from sage_chassis import app as chassis
+from sage_chassis import background, logs, redis_client, settings
+from sage_chassis.bus import Bus
+from sage_chassis.client import ServiceClient
+from sage_chassis.health import Health
+from sage_chassis.settings import Listen
+from sage_contracts.service import Check
+
+SERVICE = "chat-gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    completions: Completions
+    routes: Routes
+    health: Health
+
+
+@asynccontextmanager
+async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenerator[Parts]:
+    async with engine_session() as engines_http, aiohttp.ClientSession() as http:
+        redis = redis_client.connect(config.redis_url)
+        store = ServiceClient(http, config.session_store_url, name="session-store")
+        indexer = ServiceClient(http, config.rag_indexer_url, name="rag-indexer", timeout=config.rag_seconds)
+        control_plane = ServiceClient(http, config.control_plane_url, name="control-plane", timeout=3)
+        fleet = Fleet()
+        meter = GatewayMetrics(registry)
+        history = SessionHistory(store)
+        commits = Commits(history)
+        routes = Routes(fleet, _upstream(config))
+        source = FleetSource(fleet, control_plane, Bus(redis), poll_seconds=config.fleet_poll_seconds)
+        load = RedisLoad(redis, uuid.uuid4().hex, fleet)
+        await source.fetch()
+        loops = (source.listen, source.follow, background.every(EVERY_SECONDS, load.report))
+        try:
+            async with background.running(*loops):
+                yield Parts(
+                    completions=Completions(
+                        routes,
+                        Dispatch(fleet, OpenAIEngines(engines_http, _patience(config)), meter),
+                        Turns(history, commits),
+                        grounding=Grounding(
+                            IndexedPassages(indexer),
+                            budget_tokens=config.rag_budget_tokens,
+                            url_template=config.source_url,
+                        ),
+                        meter=meter,
+                    ),
+                    routes=routes,
+                    health=Health(SERVICE, optional={"fleet": _fleet_check(fleet, routes)}),
+                )
+        finally:
+            await commits.settled()
+            await load.withdraw()
+            await redis.aclose()
+
+
+def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry) -> Litestar:
+    return chassis.build(
+        SERVICE,
+        routes=[
+            chat.create_completion,
+            passthrough.create_text_completion,
+            passthrough.create_embeddings,
+            models.list_models,
+        ],
+        parts=parts,
+        kind=Parts,
+        registry=registry,
+    )
+
+
+def main() -> Litestar:
+    listen = settings.load(Listen, prefix=PREFIX, defaults={"port": PORT})
+    logs.set_up(SERVICE, listen.log_level)
+    registry = CollectorRegistry()
+    return create_app(assemble(settings.load(Settings, prefix=PREFIX), registry), registry)
+
+
+def _patience(config: Settings) -> Patience:
+    return Patience(
+        connect=config.connect_seconds,
+        first_byte=config.first_byte_seconds,
+        idle=config.idle_seconds,
+        answer=config.answer_seconds,
+    )
+
+
+def _upstream(config: Settings) -> Upstream | None:
+    """An address without a path is a server's, one with a path its OpenAI base already."""
+    if not config.upstream_url:
+        return None
+    url = config.upstream_url.rstrip("/")
+    return Upstream(
+        url=url if urlsplit(url).path else url + "/v1",
+        model=config.upstream_model or None,
+        api_key=config.upstream_api_key or None,
+    )
+
+
+def _fleet_check(fleet: Fleet, routes: Routes) -> Callable[[], Awaitable[Check]]:
+    async def check() -> Check:
+        if not fleet.known:
+            return Check(ok=False, detail="the control-plane has not told the fleet yet")
+        if fleet.fetch_failed:
+            return Check(ok=False, detail="the control-plane is away: the fleet is the last one heard of")
+        return Check(ok=routes.can_chat(), detail=None if routes.can_chat() else "no engine is READY")
+
+    return check

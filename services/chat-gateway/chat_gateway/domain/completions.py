@@ -1,0 +1,165 @@
+"""Answer a chat: choose the model, remember and look up where asked, relay what the engine says."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from chat_gateway.domain.counting import history_budget, tokens_of
+from chat_gateway.domain.dispatching import Dispatch, Opened
+from chat_gateway.domain.exchanges import Clock, Exchange, Measured, Passing
+from chat_gateway.domain.grounding import Grounding, Grounds, grounded
+from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
+from chat_gateway.domain.quoting import Quoter
+from chat_gateway.domain.reading import usage_of
+from chat_gateway.domain.refusing import passed_on
+from chat_gateway.domain.relaying import relayed
+from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
+from chat_gateway.domain.requests import Ask, with_fields
+from chat_gateway.domain.resolving import Route, Routes
+from chat_gateway.domain.turns import OpenTurn, Turns
+from sage_contracts.chat import Retrieval
+from sage_contracts.errors import UpstreamError
+from sage_contracts.fleet import EngineKind
+from sage_contracts.names import SESSION_ID_HEADER
+
+CHAT_PATH = "/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A chat ready for an engine: `body` is what it is sent."""
+
+    body: bytes
+    turn: OpenTurn | None = None
+    grounds: Grounds | None = None
+
+    @property
+    def is_read(self) -> bool:
+        return self.turn is not None or self.grounds is not None
+
+
+class Completions:
+    def __init__(
+        self,
+        routes: Routes,
+        dispatch: Dispatch,
+        turns: Turns,
+        *,
+        grounding: Grounding,
+        meter: Meter,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._routes = routes
+        self._dispatch = dispatch
+        self._turns = turns
+        self._grounding = grounding
+        self._meter = meter
+        self._clock = clock
+
+    async def answer(self, ask: Ask) -> Reply:
+        """
+        Every failure before the first byte is raised; later ones are raised by the stream. Cancelled, it leaves the
+        engine at once.
+        """
+        route = self._routes.resolve(ask.model, "llm")
+        measured = Measured("chat", route.label, self._meter, self._clock)
+        prepared = await self._prepared(ask, route)
+        opened = await self._dispatch.open(route, CHAT_PATH, prepared.body, streamed=ask.streamed)
+        if not prepared.is_read:
+            return await _plain(opened, measured)
+        return await self._read(opened, measured, prepared, route)
+
+    async def pass_through(
+        self, operation: Operation, path: str, kind: EngineKind, raw: bytes, *, model: str | None, streamed: bool
+    ) -> Reply:
+        """A request that is the engine's alone; a model is named where the client named none."""
+        route = self._routes.resolve(model, kind)
+        measured = Measured(operation, route.label, self._meter, self._clock)
+        body = raw if route.model == model else with_fields(raw, model=route.model)
+        return await _plain(await self._dispatch.open(route, path, body, streamed=streamed), measured)
+
+    async def _prepared(self, ask: Ask, route: Route) -> _Prepared:
+        retrieval = ask.retrieval if ask.retrieval is not None else _by_default(ask, route)
+        grounds, turn = await asyncio.gather(
+            self._grounds(ask, route, retrieval), self._turn(ask, route, grounded=retrieval is not None)
+        )
+        changed: dict[str, Any] = {} if route.model == ask.model else {"model": route.model}
+        prompt = turn.prompt if turn else ask.messages
+        if grounds:
+            prompt = grounded(prompt, grounds)
+        if prompt is not ask.messages:
+            changed["messages"] = prompt
+        body = with_fields(ask.raw, **changed) if changed or ask.has_own_fields else ask.raw
+        return _Prepared(body, turn, grounds)
+
+    async def _grounds(self, ask: Ask, route: Route, retrieval: Retrieval | None) -> Grounds | None:
+        if retrieval is None:
+            return None
+        return await self._grounding.find(ask.messages, retrieval, route.context_tokens)
+
+    async def _turn(self, ask: Ask, route: Route, *, grounded: bool) -> OpenTurn | None:
+        if ask.session_id is None:
+            return None
+        reserved = self._grounding.budget_tokens if grounded else 0
+        budget = history_budget(route.context_tokens, tokens_of(ask.messages), ask.answer_tokens, reserved)
+        return await self._turns.open(ask.session_id, ask.messages, budget)
+
+    async def _read(self, opened: Opened, measured: Measured, prepared: _Prepared, route: Route) -> Reply:
+        """An answer that is stored or rewritten, or both."""
+        metadata: dict[str, Any] = {"model": route.model, "engine_id": opened.engine_id}
+        if prepared.grounds:
+            metadata["context"] = {
+                name: told for name, told in prepared.grounds.context().items() if name != "citations"
+            }
+        exchange = Exchange(measured, self._meter, prepared.turn, metadata)
+        quoter: Quoter | None = None
+        if prepared.grounds is not None:
+            quoter = Quoter(prepared.grounds, exchange.transcript, route.asked if route.is_pipeline else None)
+            exchange.quote_with(quoter)
+        headers = {SESSION_ID_HEADER: prepared.turn.session_id} if prepared.turn else {}
+        if not isinstance(opened.answer, Whole):
+            return await _streamed(opened, opened.answer, exchange, measured, headers)
+        answer = passed_on(opened.answer)
+        if answer.status >= 400:
+            return WholeReply(answer, headers)
+        told = _decoded(answer.body)
+        if quoter is not None:
+            answer = Whole(answer.status, answer.content_type, msgspec.json.encode(quoter.rewrite_whole(told)))
+        else:
+            exchange.transcript.read(told)
+        await exchange.complete()
+        return WholeReply(answer, headers)
+
+
+async def _plain(opened: Opened, measured: Measured) -> Reply:
+    """An answer that is the client's alone."""
+    if not isinstance(opened.answer, Whole):
+        return await _streamed(opened, opened.answer, Passing(measured), measured, {})
+    answer = passed_on(opened.answer)
+    if answer.status < 400:
+        measured.ended(usage_of(answer.body))
+    return WholeReply(answer)
+
+
+async def _streamed(
+    opened: Opened, flow: Flow, ending: Passing | Exchange, measured: Measured, headers: dict[str, str]
+) -> StreamReply:
+    measured.first_byte()
+    pieces = relayed(flow, ending.reader, ending, opened.free)
+    await anext(pieces)
+    return StreamReply(pieces, headers)
+
+
+def _by_default(ask: Ask, route: Route) -> Retrieval | None:
+    """The built-in assistant looks things up unless told not to."""
+    return Retrieval() if route.is_pipeline and not ask.refuses_retrieval else None
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamError("the engine's answer is not a JSON object") from error

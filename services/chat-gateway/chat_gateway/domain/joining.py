@@ -1,0 +1,122 @@
+"""Join what a session remembers and what a client sends now, whether or not it sends the history again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from sage_contracts.errors import InvalidRequest
+from sage_contracts.sessions import Message, NewMessage
+
+PromptMessage = dict[str, Any]
+
+_INSTRUCTING = frozenset({"system", "developer"})
+_TOLD_TO_ENGINES = ("role", "content", "name", "tool_calls", "tool_call_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """`prompt` is for the engine; `new` is what the session does not hold yet."""
+
+    prompt: list[PromptMessage]
+    new: list[PromptMessage]
+
+
+def joined(stored: Sequence[Message], incoming: Sequence[PromptMessage], *, dropped: int = 0) -> Joined:
+    """
+    Instructions first, then the history, then what is new.
+
+    The request's own instructions win over stored ones, and are new only when they differ. Of its other messages those
+    that repeat the end of the history are not new; `dropped` tells that the store left out what was before `stored`.
+    """
+    past = [told(message) for message in stored]
+    spoken, saying = _spoken(past), _spoken(incoming)
+    known = _latest_instructions(past)
+    own = [message for message in incoming if _instructs(message)]
+    changed = own if _keys(own) != _keys(known) else []
+    remainder = saying[_repeated(spoken, saying, more_was_stored=dropped > 0) :]
+    return Joined(
+        prompt=[*(own or known), *_consistent(spoken, remainder), *remainder],
+        new=[*changed, *remainder],
+    )
+
+
+def told(message: Message) -> PromptMessage:
+    """A stored message as engines read it."""
+    fields = msgspec.to_builtins(message)
+    return {name: fields[name] for name in _TOLD_TO_ENGINES if name in fields}
+
+
+def stored_form(message: PromptMessage) -> NewMessage:
+    """A client's message as the store takes it; raises InvalidRequest for one that is none."""
+    try:
+        return msgspec.convert({name: value for name, value in message.items() if value is not None}, NewMessage)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"messages: {error}", param="messages") from error
+
+
+def _instructs(message: PromptMessage) -> bool:
+    return message.get("role") in _INSTRUCTING
+
+
+def _spoken(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    return [message for message in messages if not _instructs(message)]
+
+
+def _latest_instructions(past: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """The instructions in force: the last ones that stand together."""
+    runs = [list(run) for instructs, run in groupby(past, key=_instructs) if instructs]
+    return runs[-1] if runs else []
+
+
+def _repeated(spoken: Sequence[PromptMessage], saying: Sequence[PromptMessage], *, more_was_stored: bool) -> int:
+    """How many of the messages said now are the end of what was spoken; the last one always counts as new."""
+    past, now = _keys(spoken), _keys(saying)
+    for count in range(len(now) - 1, 0, -1):
+        overlap = min(count, len(past))
+        if overlap < count and not more_was_stored:
+            continue
+        if overlap and now[count - overlap : count] == past[-overlap:]:
+            return count
+    return 0
+
+
+def _keys(messages: Sequence[PromptMessage]) -> list[tuple[object, ...]]:
+    return [(one.get("role"), _text(one.get("content")), one.get("tool_call_id")) for one in messages]
+
+
+def _text(content: object) -> str:
+    """Content as compared: clients send text plain or as parts, and trim it as they like."""
+    match content:
+        case None:
+            return ""
+        case str():
+            return content.strip()
+        case list() if all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in content):
+            return "".join(part["text"] for part in content).strip()
+        case _:
+            return msgspec.json.encode(content, order="sorted").decode()
+
+
+def _consistent(history: Sequence[PromptMessage], new: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """The history without results whose call is gone and calls without result: engines refuse a prompt with either."""
+    answered = {one.get("tool_call_id") for one in [*history, *new] if one.get("role") == "tool"}
+    called: set[object] = set()
+    kept: list[PromptMessage] = []
+    for message in history:
+        calls = {_call_id(call) for call in message.get("tool_calls") or []}
+        if message.get("role") == "tool":
+            if message.get("tool_call_id") in called:
+                kept.append(message)
+        elif calls <= answered:
+            called |= calls
+            kept.append(message)
+        elif message.get("content"):
+            kept.append({name: value for name, value in message.items() if name != "tool_calls"})
+    return kept
+
+
+def _call_id(call: object) -> object:
+    return call.get("id") if isinstance(call, dict) else None

@@ -1,0 +1,107 @@
+"""What the gateway needs from the outside world, in its own words."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from sage_contracts.chat import Retrieval, Usage
+from sage_contracts.index import Found
+from sage_contracts.sessions import SessionContext, Turn
+
+Operation = Literal["chat", "text_completion", "embeddings"]
+Outcome = Literal["answered", "refused", "dropped", "rejected", "timeout", "cancelled"]
+Breaker = Literal["client", "engine", "store"]
+
+
+class EngineRefused(Exception):
+    """The engine did not take the request: nothing was generated, another one may be asked."""
+
+
+class EngineDropped(Exception):
+    """The engine took the request and closed the connection before it had answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes. `url` is the engine's OpenAI base, with `/v1`; `api_key` is for this address alone."""
+
+    engine_id: str
+    url: str
+    api_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that came in one piece; `retry_after` is the engine's own header."""
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after: str | None = None
+
+
+class Flow(Protocol):
+    """A streamed answer whose first piece has come."""
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """
+        The answer as it comes; an empty piece stands for a while of silence.
+
+        Raises EngineDropped when the engine breaks off, and UpstreamTimeout when it is silent for too long.
+        """
+        ...
+
+    async def finish(self) -> None:
+        """After the last piece that matters: let the connection be used again, if that takes no time."""
+        ...
+
+    def close(self) -> None:
+        """Leave the engine at once: it stops generating. Harmless when repeated."""
+        ...
+
+
+class Engines(Protocol):
+    async def open(self, target: Target, path: str, body: bytes, *, streamed: bool) -> Whole | Flow:
+        """
+        Send the request and wait for the answer's first piece.
+
+        Raises EngineRefused, EngineDropped or UpstreamTimeout. Cancelled, it leaves the engine at once.
+        """
+        ...
+
+
+class History(Protocol):
+    """Conversations. Both raise an Unavailable when they cannot be had now."""
+
+    async def context(self, session_id: str, budget_tokens: int | None) -> SessionContext: ...
+
+    async def commit(self, session_id: str, turn: Turn) -> None:
+        """Store the turn, whole and once."""
+        ...
+
+
+class Passages(Protocol):
+    async def search(self, question: str, asked: Retrieval) -> Found:
+        """What is worth quoting; raises an Unavailable when retrieval is away or slow."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of an answer when it is over. `first_seconds` is None unless it was streamed."""
+
+    operation: Operation
+    model: str
+    seconds: float
+    first_seconds: float | None = None
+    usage: Usage | None = None
+
+
+class Meter(Protocol):
+    def attempted(self, outcome: Outcome) -> None: ...
+
+    def answered(self, told: Told) -> None: ...
+
+    def interrupted(self, by: Breaker) -> None: ...
+
+    def citations_dropped(self, count: int) -> None: ...

@@ -1,0 +1,100 @@
+"""Pass a stream on, frame by frame, and see to it that its end is told truly."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Protocol
+
+from chat_gateway.domain.ports import Breaker, EngineDropped, Flow
+from chat_gateway.domain.reading import Reader, chunk_of, is_done
+from sage_contracts.errors import EngineBroke, UpstreamError
+from sage_contracts.sse import DONE, PING, Frames
+
+
+class Ending(Protocol):
+    """What must happen when a stream is over."""
+
+    async def complete(self) -> None:
+        """Before `[DONE]` is passed on; an error raised here is told in its place."""
+        ...
+
+    def broken(self, by: Breaker) -> None:
+        """The client never saw `[DONE]`. May not wait: the request may be cancelled already."""
+        ...
+
+
+async def relayed(flow: Flow, reader: Reader, ending: Ending, free: Callable[[], None]) -> AsyncGenerator[bytes]:
+    """
+    The engine's frames as they come, a ping where it is silent, and `[DONE]` only after a whole answer.
+
+    Raises what went wrong in mid-stream, for the caller to tell in the stream. However it is left, the engine is left
+    too, and `free` is called. The first item is empty: take it at once, and the cleaning up is certain from then on.
+    """
+    broken_by: Breaker | None = "client"
+    try:
+        yield b""
+        async for out in _until_done(flow, reader):
+            yield out
+        if reader.failed:
+            broken_by = "engine"
+            return
+        if last := reader.rest():
+            yield last
+        broken_by = "store"
+        await ending.complete()
+        broken_by = None
+        yield DONE
+        await flow.finish()
+    except UpstreamError:
+        broken_by = "engine"
+        raise
+    finally:
+        flow.close()
+        free()
+        if broken_by is not None:
+            ending.broken(broken_by)
+
+
+async def _until_done(flow: Flow, reader: Reader) -> AsyncGenerator[bytes]:
+    frames = Frames()
+    async with aclosing(_pieces(flow)) as pieces:
+        async for piece in pieces:
+            if not piece:
+                yield PING
+                continue
+            out, done = _read(_cut(frames, piece), reader)
+            if out:
+                yield out
+            if done:
+                return
+    end = frames.rest() + b"\n\n"
+    done = is_done(end)
+    if chunk_of(end) is not None:
+        out, done = _read([end], reader)
+        yield out
+    if not done and not reader.finished:
+        raise EngineBroke("the engine closed its answer before it had finished")
+
+
+def _read(frames: list[bytes], reader: Reader) -> tuple[bytes, bool]:
+    """What the client gets for the frames, and whether they end the answer."""
+    out: list[bytes] = []
+    for frame in frames:
+        if is_done(frame):
+            return b"".join(out), True
+        out.append(reader.read(frame))
+    return b"".join(out), reader.failed
+
+
+def _cut(frames: Frames, piece: bytes) -> list[bytes]:
+    try:
+        return frames.feed(piece)
+    except ValueError as error:
+        raise EngineBroke(f"the engine's answer cannot be read: {error}") from error
+
+
+async def _pieces(flow: Flow) -> AsyncGenerator[bytes]:
+    try:
+        async for piece in flow.pieces():
+            yield piece
+    except EngineDropped as error:
+        raise EngineBroke(f"the engine stopped in the middle of its answer: {error}") from error

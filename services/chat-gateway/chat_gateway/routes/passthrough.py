@@ -1,0 +1,33 @@
+"""What is the engine's alone: /v1/completions and /v1/embeddings."""
+
+from litestar import post
+from litestar.di import NamedDependency
+
+from chat_gateway.domain.completions import Completions
+from chat_gateway.routes.replies import AnyResponse, responded
+from sage_chassis import bodies
+from sage_chassis.bodies import StrictRequest
+from sage_contracts import chat as wire
+from sage_contracts.chat import ModelPeek
+
+
+@post(wire.COMPLETIONS.route, status_code=wire.COMPLETIONS.status)
+async def create_text_completion(request: StrictRequest, completions: NamedDependency[Completions]) -> AnyResponse:
+    raw = await request.body()
+    peek = bodies.convert(bodies.decode_object(raw), ModelPeek)
+    return await responded(
+        request,
+        completions.pass_through(
+            "text_completion", "/completions", "llm", raw, model=peek.model, streamed=bool(peek.stream)
+        ),
+    )
+
+
+@post(wire.EMBEDDINGS.route, status_code=wire.EMBEDDINGS.status)
+async def create_embeddings(request: StrictRequest, completions: NamedDependency[Completions]) -> AnyResponse:
+    raw = await request.body()
+    peek = bodies.convert(bodies.decode_object(raw), ModelPeek)
+    return await responded(
+        request,
+        completions.pass_through("embeddings", "/embeddings", "embedding", raw, model=peek.model, streamed=False),
+    )

@@ -1,0 +1,59 @@
+"""What chat-gateway reads from the environment, beside the address it listens on."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from sage_chassis.settings import RedisURL
+
+PREFIX = "SAGE_CHAT_GATEWAY_"
+PORT = 8011
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    redis_url: RedisURL = "redis://127.0.0.1:6379/0"
+    session_store_url: Annotated[
+        str, Meta(description="Where session-store is.", extra={"env": "SAGE_SESSION_STORE_URL"})
+    ] = "http://127.0.0.1:8012"
+    rag_indexer_url: Annotated[
+        str, Meta(description="Where rag-indexer is.", extra={"env": "SAGE_RAG_INDEXER_URL"})
+    ] = "http://127.0.0.1:8013"
+    control_plane_url: Annotated[
+        str, Meta(description="Where control-plane is.", extra={"env": "SAGE_CONTROL_PLANE_URL"})
+    ] = "http://127.0.0.1:8014"
+    upstream_url: Annotated[
+        str,
+        Meta(
+            description="An OpenAI-compatible server, asked when no engine is READY; /v1 is added to a bare host.",
+            extra={"env": "SAGE_CHAT_BASE_URL"},
+        ),
+    ] = ""
+    upstream_model: Annotated[
+        str,
+        Meta(
+            description="The model behind sage-default: of the fleet where it is served, else of that server.",
+            extra={"env": "SAGE_CHAT_MODEL"},
+        ),
+    ] = ""
+    upstream_api_key: Annotated[
+        str, Meta(description="The key for that server; no other is ever sent it.", extra={"env": "SAGE_CHAT_API_KEY"})
+    ] = ""
+    connect_seconds: Annotated[float, Meta(gt=0, description="How long an engine may take to accept a connection.")] = 2
+    first_byte_seconds: Annotated[
+        float, Meta(gt=0, description="How long an engine may take until a streamed answer begins.")
+    ] = 120
+    idle_seconds: Annotated[float, Meta(gt=0, description="How long a streamed answer may pause.")] = 120
+    answer_seconds: Annotated[
+        float, Meta(gt=0, description="How long an answer that is not streamed may take as a whole.")
+    ] = 600
+    fleet_poll_seconds: Annotated[
+        float, Meta(gt=0, description="How often the fleet is fetched when no hint says that it changed.")
+    ] = 30
+    rag_budget_tokens: Annotated[
+        int, Meta(ge=0, description="How much of a prompt retrieved passages may take, in tokens as estimated.")
+    ] = 1200
+    rag_seconds: Annotated[float, Meta(gt=0, description="How long rag-indexer may take for a search.")] = 3
+    source_url: Annotated[
+        str,
+        Meta(min_length=1, description="The address of a cited source, made of {path} and {anchor}."),
+    ] = "{path}#{anchor}"

@@ -1,0 +1,120 @@
+"""A chat-gateway on a real socket, with fake services and fake engines around it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from chat_gateway.app import assemble, create_app
+from chat_gateway.settings import Settings
+from sage_contracts import sse
+from tests.fakes.cluster import serve
+from tests.fakes.engine import FakeEngine
+from tests.fakes.redis_server import RedisServer
+from tests.fakes.services import FakeServices, fake_services
+
+CHAT = "/v1/chat/completions"
+
+
+@dataclass(frozen=True)
+class Answered:
+    status: int
+    headers: Any
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        return msgspec.json.decode(self.raw)
+
+    @property
+    def code(self) -> str:
+        return str(self.body["error"]["code"])
+
+    @property
+    def frames(self) -> list[bytes]:
+        return sse.Frames().feed(self.raw)
+
+    @property
+    def chunks(self) -> list[Any]:
+        """The JSON of every frame that has one."""
+        told = [sse.data(frame) for frame in self.frames]
+        return [msgspec.json.decode(one) for one in told if one is not None and one.startswith(b"{")]
+
+    @property
+    def text(self) -> str:
+        """What the first choice says, streamed or not."""
+        if not self.raw.startswith((b"data:", b":")):
+            return str(self.body["choices"][0]["message"]["content"])
+        choices = [choice for chunk in self.chunks for choice in chunk.get("choices", [])]
+        return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+    @property
+    def done(self) -> bool:
+        return self.raw.endswith(sse.DONE)
+
+
+class Gateway:
+    def __init__(self, url: str, http: aiohttp.ClientSession, services: FakeServices) -> None:
+        self.url = url
+        self.http = http
+        self.services = services
+
+    async def get(self, path: str) -> Answered:
+        async with self.http.get(self.url + path) as response:
+            return Answered(response.status, response.headers, await response.read())
+
+    async def post(self, path: str, body: object, **headers: str) -> Answered:
+        async with self.opened(path, body, **headers) as response:
+            return Answered(response.status, response.headers, await response.read())
+
+    async def send(self, method: str, path: str, body: object = None) -> Answered:
+        data = None if body is None else msgspec.json.encode(body)
+        async with self.http.request(method, self.url + path, data=data) as response:
+            return Answered(response.status, response.headers, await response.read())
+
+    async def chat(self, text: str = "hello", *, model: str | None = "tiny", **fields: Any) -> Answered:
+        headers = fields.pop("headers", {})
+        return await self.post(CHAT, chat_body(text, model=model, **fields), **headers)
+
+    def opened(self, path: str, body: object, **headers: str) -> Any:
+        """The answer as a context manager: leaving it early is a client that leaves."""
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.post(self.url + path, data=data, headers={"content-type": "application/json", **named})
+
+
+def chat_body(text: str = "hello", *, model: str | None = "tiny", **fields: Any) -> dict[str, Any]:
+    named = {} if model is None else {"model": model}
+    return {**named, "messages": [{"role": "user", "content": text}], **fields}
+
+
+@asynccontextmanager
+async def gateway(
+    redis: RedisServer, *engines: FakeEngine, embedders: tuple[FakeEngine, ...] = (), **settings: Any
+) -> AsyncGenerator[Gateway]:
+    """The engines are started, READY, and stopped at the end."""
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(fake_services())
+        for engine in [*engines, *embedders]:
+            await engine.start()
+            stack.push_async_callback(engine.stop)
+        services.serves(*engines)
+        services.serves(*embedders, kind="embedding")
+        urls = dict.fromkeys(("session_store_url", "rag_indexer_url", "control_plane_url"), services.url)
+        config = Settings(**{"redis_url": redis.url, **urls, **settings})
+        registry = CollectorRegistry()
+        url = await stack.enter_async_context(serve(create_app(assemble(config, registry), registry)))
+        http = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        yield Gateway(url, http, services)
+
+
+async def first_frames(response: aiohttp.ClientResponse, count: int) -> AsyncIterator[bytes]:
+    cutter = sse.Frames()
+    while count:
+        for frame in cutter.feed(await response.content.readany()):
+            count -= 1
+            yield frame
