@@ -1,8 +1,9 @@
 """
 The engine for a machine that has none: llama.cpp with SmolLM2 135M, from pip alone.
 
-`python -m sage_cli.demo_engine --host 127.0.0.1 --port 8080` serves `/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`,
-`/v1/models` and `/health`. Its answers are those of a very small model: it proves the path, and no more.
+`python -m sage_cli.demo_engine --host 127.0.0.1 --port 8080` serves `/v1/chat/completions`, `/v1/completions`,
+`/v1/embeddings`, `/v1/models` and `/health`. Its answers are those of a very small model: it proves the path, and no
+more.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """
 nginx's configuration, made from deploy/nginx/sage.conf.template for the place where nginx will run.
 
-`python services/_cli/sage_cli/front_door.py` prints the one for docker-compose.yml; it needs nothing but the standard library.
+`python services/_cli/sage_cli/front_door.py` prints the one for docker-compose.yml; it needs nothing but the standard
+library.
 """
 
 import re
@@ -51,7 +52,7 @@ def local(door: FrontDoor, template: str) -> str:
 
 
 def compose(template: str) -> str:
-    """docker-compose.yml's: services by name, asked of Docker again and again because a new container has a new address."""
+    """docker-compose.yml's: Docker is asked for names again and again, because a new container has a new address."""
     lines = ["    resolver 127.0.0.11 valid=5s ipv6=off;"]
     lines += [
         f'    map "" $sage_{name.lower()} {{\n        default {_label(name)}:{port};\n    }}'
