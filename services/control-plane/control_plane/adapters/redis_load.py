@@ -1,0 +1,38 @@
+"""Requests in flight, as each chat-gateway writes them to a HASH of its own, summed."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from control_plane.domain.ports import Clock
+from sage_chassis import redis_client
+from sage_contracts.names import LOAD_INDEX, LOAD_KEY
+
+SILENT_SECONDS = 30.0
+"""A gateway that has not written for so long is gone; its HASH has expired by then."""
+
+
+class RedisLoad:
+    def __init__(self, redis: Redis, clock: Clock) -> None:
+        self._redis = redis
+        self._clock = clock
+
+    async def active(self) -> Mapping[str, int]:
+        try:
+            since = self._clock() - SILENT_SECONDS
+            gateways = cast("list[bytes]", await self._redis.zrangebyscore(LOAD_INDEX, since, float("inf")))
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for gateway in gateways:
+                    pipe.hgetall(LOAD_KEY.encode() + gateway)
+                counted: list[dict[bytes, bytes]] = await pipe.execute() if gateways else []
+        except (RedisError, OSError) as error:
+            raise redis_client.away(error) from error
+        total: Counter[str] = Counter()
+        for counts in counted:
+            for engine_id, count in counts.items():
+                if count.isdigit():
+                    total[engine_id.decode("utf-8", "replace")] += int(count)
+        return total

@@ -1,0 +1,130 @@
+"""Which addresses an engine may have: decided on the resolved address, never on its spelling."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from sage_contracts.errors import AddressRefused
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+PRIVATE: tuple[IPNetwork, ...] = tuple(
+    ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+"""Private networks, carrier-grade NAT included: clusters number their pods from it."""
+
+METADATA = frozenset(
+    ip_address(text)
+    for text in (
+        "169.254.169.254",  # most clouds; link-local anyway
+        "169.254.170.2",  # container credentials
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+    )
+)
+"""Where clouds hand out credentials: never an engine, whatever network the operator allows."""
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+_NUMBER = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)", re.ASCII)
+_NAT64 = IPv6Network("64:ff9b::/96")
+_IPV4_COMPATIBLE = IPv6Network("::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`networks` are those where engines may live beside the public internet, whose addresses are always allowed."""
+
+    allow_loopback: bool = True
+    networks: tuple[IPNetwork, ...] = PRIVATE
+
+    def check(self, address: IPAddress) -> None:
+        """Raises AddressRefused unless every address that `address` stands for is allowed."""
+        for meant in _meanings(address):
+            reason = self._refusal(meant)
+            if reason is not None:
+                raise AddressRefused(f"{address} may not be an engine's address: {reason}", param="host")
+
+    def _refusal(self, address: IPAddress) -> str | None:
+        reason: str | None = None
+        if address in METADATA:
+            reason = "it is a cloud's metadata service"
+        elif address.is_unspecified:
+            reason = "it is unspecified"
+        elif address.is_loopback:
+            reason = None if self.allow_loopback else "loopback is allowed in local mode only"
+        elif address.is_link_local:
+            reason = "it is link-local"
+        elif any(address in network for network in self.networks):
+            reason = None
+        elif any(address in network for network in PRIVATE):
+            reason = "this private network is not allowed"
+        elif not address.is_global or address.is_multicast or address.is_reserved:
+            reason = "no engine can have it"
+        return reason
+
+
+def policy(*, allow_loopback: bool, networks: Sequence[str]) -> Policy:
+    """`networks` are written as `10.0.0.0/8`; `private` stands for every private network. Raises ValueError."""
+    read: list[IPNetwork] = []
+    for text in networks:
+        read.extend(PRIVATE if text == "private" else [ip_network(text)])
+    return Policy(allow_loopback=allow_loopback, networks=tuple(read))
+
+
+def host(text: str) -> str:
+    """
+    `text` as it is kept: an IP address in its usual form, or a lower-case DNS name.
+
+    Raises AddressRefused for everything else: other spellings of an address (decimal, octal, hexadecimal, short),
+    ports, paths, credentials, zones, anything beyond ASCII.
+    """
+    literal = _literal(text)
+    if literal is not None:
+        return str(literal)
+    last = text.rsplit(".", 1)[-1]
+    if len(text) > 253 or not _NAME.fullmatch(text) or _NUMBER.fullmatch(last):
+        raise AddressRefused("host must be a DNS name or an IP address in its usual form", param="host")
+    return text.lower()
+
+
+def literal(checked_host: str) -> IPAddress | None:
+    """The address that a host kept by `host` is, or None for a name."""
+    return _literal(checked_host)
+
+
+def base_url(checked_host: str, port: int) -> str:
+    return f"http://[{checked_host}]:{port}" if ":" in checked_host else f"http://{checked_host}:{port}"
+
+
+def _literal(text: str) -> IPAddress | None:
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        found = ip_address(bare)
+    except ValueError:
+        return None
+    if isinstance(found, IPv6Address) and found.scope_id is not None:
+        raise AddressRefused("an address with a zone is link-local", param="host")
+    return found
+
+
+def _meanings(address: IPAddress) -> Iterator[IPAddress]:
+    """The address itself, or the IPv4 addresses that an IPv6 one carries: a packet to it may end there."""
+    if isinstance(address, IPv4Address):
+        yield address
+        return
+    if address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+        return
+    yield address
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+    if address in _NAT64 or (address in _IPV4_COMPATIBLE and not (address.is_loopback or address.is_unspecified)):
+        yield IPv4Address(int(address) & 0xFFFFFFFF)

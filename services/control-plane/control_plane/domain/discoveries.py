@@ -1,0 +1,117 @@
+"""Engines that nobody has to register: those the operator's settings name, and those found on this machine."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from control_plane.domain import addressing
+from control_plane.domain.ports import Model, Prober, Registry
+from control_plane.domain.records import Record, Source
+from control_plane.domain.registrations import Registrations
+from sage_contracts import management as wire
+from sage_contracts import names
+from sage_contracts.errors import InvalidRequest, StoreUnavailable
+from sage_contracts.fleet import EngineKind
+
+log = logging.getLogger(__name__)
+
+WELL_KNOWN_PORTS = (11434, 1234, 8080, 8001)
+"""Ollama, LM Studio, llama.cpp, vLLM."""
+
+MODELS_AN_ENGINE = 32
+
+Address = tuple[str, int]
+
+
+class Discoveries:
+    """
+    The settings are the truth about static engines: one that they name is registered as soon as it answers, with every
+    model it serves; one that they no longer name is forgotten. What an operator drained stays drained.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        registrations: Registrations,
+        prober: Prober,
+        static: Sequence[Address],
+        well_known: Sequence[Address],
+    ) -> None:
+        self._registry = registry
+        self._registrations = registrations
+        self._prober = prober
+        self._static = tuple(static)
+        self._well_known = tuple(well_known)
+        self._pending = set(static)
+        self._begun = False
+
+    async def look(self) -> None:
+        """Register what answers now. Called again and again: an engine may come up late, the registry may be lost."""
+        try:
+            snapshot = await self._registry.snapshot()
+            if not self._begun:
+                await self._forget(snapshot.records.values())
+                for address in self._well_known:
+                    await self._admit(address, "discovered")
+                self._begun = True
+            if snapshot.version == 0:
+                self._pending = set(self._static)
+            for address in sorted(self._pending):
+                if await self._admit(address, "static"):
+                    self._pending.discard(address)
+        except StoreUnavailable as error:
+            log.warning("engines not looked for", extra={"error": error.message})
+
+    async def _admit(self, address: Address, source: Source) -> bool:
+        """Whether there is nothing more to do for this address."""
+        host, port = address
+        models = list(await self._prober.models(host, port))[:MODELS_AN_ENGINE]
+        if not models or any(model.model_id == names.DEFAULT_MODEL for model in models):
+            return False
+        records = (await self._registry.snapshot()).records.values()
+        here = [record for record in records if (record.host, record.port) == address]
+        stopped = {record.model_id for record in here if record.state == "STOPPED"}
+        served = {model.model_id for model in models}
+        for record in here:
+            if record.source == source and record.model_id not in served:
+                await self._registry.swap(old=record, new=None)
+        for model in models:
+            if model.model_id not in stopped:
+                await self._register(address, model, source)
+        return True
+
+    async def _register(self, address: Address, model: Model, source: Source) -> None:
+        host, port = address
+        kind = kind_of(model.model_id)
+        request = wire.RegisterEngine(host=host, port=port, model_id=model.model_id, engine_kind=kind)
+        try:
+            record = await self._registrations.register(request, source=source)
+        except InvalidRequest as error:
+            log.error("engine not registered", extra={"address": f"{host}:{port}", "error": error.message})  # noqa: TRY400 - told, not traced
+            return
+        log.info("engine found", extra={"engine": record.engine_id, "source": source})
+
+    async def _forget(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.source == "static" and (record.host, record.port) not in self._static:
+                await self._registry.swap(old=record, new=None)
+
+
+def addresses(urls: Sequence[str]) -> list[Address]:
+    """Base URLs as hosts and ports; raises InvalidRequest that shows the one that is none."""
+    return [_address(url) for url in urls]
+
+
+def kind_of(model_id: str) -> EngineKind:
+    """A guess by the name, where nobody said what the model is for."""
+    name = model_id.lower()
+    return "embedding" if any(word in name for word in ("embed", "bge-", "minilm", "gte-", "e5-")) else "llm"
+
+
+def _address(url: str) -> Address:
+    wrong = InvalidRequest(f"{url!r} is no engine's base URL: write http://host:port")
+    scheme, _, rest = url.partition("://")
+    host, _, port = rest.removesuffix("/").rpartition(":")
+    if scheme != "http" or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise wrong
+    return addressing.host(host), int(port)

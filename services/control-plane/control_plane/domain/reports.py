@@ -1,0 +1,71 @@
+"""What operators ask: which engines there are, how they are, what they do."""
+
+import asyncio
+from collections.abc import Mapping
+
+from control_plane.domain import views
+from control_plane.domain.changes import found
+from control_plane.domain.fleets import Fleets
+from control_plane.domain.ports import Clock, GPUs, Load
+from control_plane.domain.records import Record, Snapshot
+from sage_contracts import management as wire
+from sage_contracts import names
+from sage_contracts.fleet import State
+
+SCHEDULING_POLICY = "least_busy"
+"""How gateways choose among the engines of a model; they decide it, this only names it for old clients."""
+
+
+class Reports:
+    """Every report but `gpus` raises StoreUnavailable while the registry is away."""
+
+    def __init__(self, *, fleets: Fleets, load: Load, gpus: GPUs, clock: Clock) -> None:
+        self._fleets = fleets
+        self._load = load
+        self._gpus = gpus
+        self._clock = clock
+
+    async def engines(self, *, state: State | None = None, model: str | None = None) -> wire.Engines:
+        snapshot, active = await self._look()
+        chosen = [
+            self._view(record, snapshot, active)
+            for record in snapshot.records.values()
+            if state in {None, record.state} and model in {None, record.model_id}
+        ]
+        return wire.Engines(engines=chosen, count=len(chosen))
+
+    async def engine(self, engine_id: str) -> wire.Engine:
+        names.engine_id(engine_id)
+        snapshot, active = await self._look()
+        return self._view(found(snapshot, engine_id), snapshot, active)
+
+    async def backends(self) -> wire.Backends:
+        snapshot, active = await self._look()
+        return views.backends(snapshot.records.values(), active, self._clock())
+
+    async def status(self) -> wire.ManagementStatus:
+        (snapshot, active), (gpus, _) = await asyncio.gather(self._look(), self._gpus.read())
+        records = snapshot.records.values()
+        told = {record.engine_id: self._view(record, snapshot, active) for record in records}
+        return wire.ManagementStatus(
+            control_plane=wire.ControlPlaneStatus(
+                running=True,
+                scheduling_policy=SCHEDULING_POLICY,
+                pending_requests=0,
+                running_requests=sum(active.get(record.engine_id, 0) for record in records),
+                registered_instances=len(snapshot.records),
+            ),
+            gpu=gpus,
+            engines=list(told.values()),
+            managed_instances=[told[record.engine_id] for record in records if record.launch is not None],
+        )
+
+    async def gpus(self) -> wire.GPUs:
+        found_gpus, message = await self._gpus.read()
+        return wire.GPUs(gpus=found_gpus, message=message)
+
+    async def _look(self) -> tuple[Snapshot, Mapping[str, int]]:
+        return await self._fleets.fresh(), await self._load.active()
+
+    def _view(self, record: Record, snapshot: Snapshot, active: Mapping[str, int]) -> wire.Engine:
+        return views.engine(record, snapshot, active, self._clock())
