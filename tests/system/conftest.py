@@ -21,6 +21,13 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def real_stack() -> Iterator[Stack]:
+    """The stack as `make up` leaves it, with llama.cpp."""
+    with local_stack() as running:
+        yield running
+
+
 @pytest.fixture
 async def http(stack: Stack) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(stack.url) as session:

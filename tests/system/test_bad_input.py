@@ -46,7 +46,10 @@ async def refused(response: aiohttp.ClientResponse) -> tuple[int, str]:
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("name", BAD_BODIES)
 async def test_a_bad_body_is_refused(stack: Stack, path: str, name: str) -> None:
-    async with aiohttp.ClientSession(stack.url, timeout=LIMIT) as http, http.post(path, data=BAD_BODIES[name]) as response:
+    async with (
+        aiohttp.ClientSession(stack.url, timeout=LIMIT) as http,
+        http.post(path, data=BAD_BODIES[name]) as response,
+    ):
         if name == "empty" and path in OPTIONAL_BODY:
             assert response.status < 500
             return

@@ -1,0 +1,40 @@
+"""Every example of the docs runs, as it stands, against a stack."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.stack import Stack
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+SAYS = {
+    "curl.sh": ['"object":"list"', "[DONE]", "My name is Ada.", '"status":"deleted"', '"passages"'],
+    "streaming.py": ["tokens from"],
+    "sessions.py": ["What is my name?", "tokens of prompt"],
+    "citations.py": ["[1]", "0004-a-turn-is-stored-before-done.md"],
+    "embeddings.py": ["["],
+}
+"""What each must have printed."""
+
+
+def test_every_example_is_run() -> None:
+    assert {path.name for path in EXAMPLES.iterdir() if path.suffix in {".py", ".sh"}} == SAYS.keys()
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_an_example_runs(real_stack: Stack, name: str) -> None:
+    command = ["sh"] if name.endswith(".sh") else [sys.executable]
+    done = subprocess.run(
+        [*command, str(EXAMPLES / name)],
+        env=os.environ | {"SAGE_URL": real_stack.url},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [text for text in SAYS[name] if text not in done.stdout] == []
