@@ -1,0 +1,40 @@
+"""BM25 weights by Qdrant's own tokenizers, the same for Edge and for a server; the store adds the IDF part."""
+
+from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
+
+from rag_indexer.domain.documents import Sparse
+
+AVERAGE_TOKENS = 150.0
+"""Of a passage, after stop words: measured over our own docs and package READMEs. Fixed, so that weights compare."""
+
+
+class Bm25Terms:
+    """
+    The Code tokenizer for most text: it also finds the parts of `getUserById`. Multilingual for text with Chinese,
+    Japanese, Korean or Thai letters, which have no spaces between words. A plain word is the same term to both.
+    """
+
+    fingerprint = "bm25-1"
+
+    def __init__(self) -> None:
+        self._code = Bm25(Bm25Config(tokenizer=TokenizerType.Code, avg_len=AVERAGE_TOKENS))
+        self._multilingual = Bm25(Bm25Config(tokenizer=TokenizerType.Multilingual, avg_len=AVERAGE_TOKENS))
+
+    def of_passage(self, text: str) -> Sparse:
+        return _sparse(self._model(text).embed_document(text))
+
+    def of_query(self, text: str) -> Sparse:
+        return _sparse(self._model(text).embed_query(text))
+
+    def _model(self, text: str) -> Bm25:
+        return self._multilingual if any(map(_is_unspaced, text)) else self._code
+
+
+def _is_unspaced(letter: str) -> bool:
+    return letter >= "\u0e00" and (
+        letter <= "\u0eff" or "\u3040" <= letter <= "\u9fff" or "\uac00" <= letter <= "\ud7af"
+    )
+
+
+def _sparse(vector: SparseVector) -> Sparse:
+    return Sparse(vector.indices, vector.values)

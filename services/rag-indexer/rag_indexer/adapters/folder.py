@@ -1,0 +1,134 @@
+"""Folders on disk: which may be indexed, what is in them, and their files' bytes, without being led astray."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rag_indexer.domain import chunking
+from rag_indexer.domain.ports import Listing, Unreadable
+from sage_contracts.errors import SourceRefused
+
+SUFFIXES = chunking.MARKDOWN | chunking.TEXT
+
+
+class AllowedFolders:
+    """
+    Folders inside `roots`, which are absolute once links are resolved.
+
+    A relative `source_dir` is looked for in each root in turn: a client cannot know a service's current folder.
+    """
+
+    def __init__(self, roots: Sequence[str], *, max_file_bytes: int) -> None:
+        self._roots = [Path(root).expanduser().resolve() for root in roots]
+        self._max_file_bytes = max_file_bytes
+
+    def open(self, source_dir: str) -> "DiskFolder":
+        if "\0" in source_dir:
+            raise SourceRefused("source_dir must not contain a NUL", param="source_dir")
+        resolved = next((path for path in self._candidates(source_dir) if path.is_dir()), None)
+        if resolved is None or not any(resolved.is_relative_to(root) for root in self._roots):
+            # The same answer for a folder outside and for one that does not exist: which exist is nobody's business.
+            raise SourceRefused(f"source_dir must be a folder inside {self._told()}", param="source_dir")
+        return DiskFolder(resolved, max_file_bytes=self._max_file_bytes)
+
+    def _candidates(self, source_dir: str) -> Iterator[Path]:
+        for root in self._roots:
+            try:
+                # An absolute source_dir replaces the root it is joined to.
+                yield (root / Path(source_dir).expanduser()).resolve()
+            except (OSError, RuntimeError, ValueError):  # a name too long, a loop of links, nobody's home
+                continue
+
+    def _told(self) -> str:
+        return " or ".join(str(root) for root in self._roots) or "an allowed root, and none is configured"
+
+
+class DiskFolder:
+    """One folder, links resolved. Its own links are followed to files inside it and to nothing else."""
+
+    def __init__(self, root: Path, *, max_file_bytes: int) -> None:
+        self._root = root
+        self._max_file_bytes = max_file_bytes
+
+    @property
+    def path(self) -> str:
+        return str(self._root)
+
+    def listing(self) -> Listing:
+        """Hidden files and folders are left out without a word: `.git` and `.venv` are nobody's documents."""
+        found = Listing([], [])
+        failed: list[OSError] = []
+        for folder, folders, files in os.walk(self._root, onerror=failed.append):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            place = Path(folder)
+            for name in folders:
+                if (place / name).is_symlink():
+                    found.skipped.append(f"{_shown(self._relative(place / name))}/: a link to a folder")
+            for name in files:
+                path = self._relative(place / name)
+                if name.startswith(".") or place.joinpath(name).suffix.lower() not in SUFFIXES:
+                    continue
+                if _shown(path) != path:
+                    found.skipped.append(f"{_shown(path)}: its name is not UTF-8")
+                    continue
+                found.paths.append(path)
+        found.skipped.extend(f"{_shown(self._relative(Path(error.filename)))}/: {_reason(error)}" for error in failed)
+        found.paths.sort()
+        return found
+
+    def read(self, path: str) -> bytes:
+        try:
+            real = (self._root / path).resolve()
+            if not real.is_relative_to(self._root):
+                raise Unreadable("leads outside the folder")
+            descriptor = _open_beneath(self._root, real.relative_to(self._root).parts)
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise Unreadable("not a regular file")
+                # One byte more than may be: a file that grows while it is read must not get past the limit either.
+                data = file.read(self._max_file_bytes + 1)
+        except OSError as error:
+            raise Unreadable(_reason(error)) from error
+        except RuntimeError as error:  # pathlib's word for a loop
+            raise Unreadable("a loop of links") from error
+        if len(data) > self._max_file_bytes:
+            raise Unreadable(f"larger than {self._max_file_bytes} bytes")
+        return data
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+
+def _open_beneath(root: Path, parts: Sequence[str]) -> int:
+    """
+    Open without following any link on the way: one swapped in after the path was checked must not be obeyed.
+
+    O_NONBLOCK because opening a pipe would wait for its writer.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.open(root, flags | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, flags | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(parts[-1], flags | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _reason(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOENT:
+            return "it does not exist any more"
+        case errno.ELOOP:
+            return "a link that was not there before"
+        case _:
+            return (error.strerror or type(error).__name__).lower()
+
+
+def _shown(path: str) -> str:
+    """The path itself, unless its bytes are not UTF-8: such a name cannot be sent as JSON."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
