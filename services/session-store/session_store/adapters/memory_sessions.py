@@ -24,6 +24,8 @@ class _Kept:
     messages: list[Message] = field(default_factory=list)
     turns: dict[str, int] = field(default_factory=dict)
     appended: int = 0
+    instructions: int = 0
+    fixed: list[Message] = field(default_factory=list)
 
 
 class MemorySessions:
@@ -48,6 +50,9 @@ class MemorySessions:
             gone = kept.appended - len(kept.messages)
             return Appended(message_count=max(0, kept.turns[turn.turn_id] - gone), repeated=True)
         kept.messages += turn.messages
+        kept.instructions += turn.instructions
+        if turn.fixed_count:
+            kept.fixed = list(turn.messages[turn.fixed_from : turn.fixed_from + turn.fixed_count])
         kept.appended += len(turn.messages)
         kept.turns[turn.turn_id] = kept.appended
         for old in list(kept.turns)[:-1_000]:
@@ -65,16 +70,19 @@ class MemorySessions:
         kept = self._found(key)
         return None if kept is None else (kept.record, list(kept.messages))
 
-    async def window(self, key: SessionKey, *, head: int, newest: int) -> Window:
+    async def window(self, key: SessionKey, *, newest: int) -> Window:
         kept = self._found(key)
-        messages = kept.messages if kept else []
-        return Window(len(messages), messages[:head], messages[-newest:])
+        if kept is None:
+            return Window(0, 0, (), ())
+        return Window(len(kept.messages), kept.instructions, list(kept.fixed), kept.messages[-newest:])
 
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
         kept = self._found(key)
         if kept is None:
             return False
         kept.messages.clear()
+        kept.fixed.clear()
+        kept.instructions = 0
         kept.record = replace(kept.record, auto_title="", message_count=0, dialog_count=0)
         self._touch(kept, now_us)
         return True

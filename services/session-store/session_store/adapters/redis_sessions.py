@@ -38,9 +38,8 @@ BATCH = 100
 FOREVER_US = 2**53
 _FIELDS = ("created_us", "active_us", "title", "auto_title", "messages", "dialogs")
 
-_CREATE, _APPEND, _CLEAR, _RETITLE, _DELETE = (
-    Script(name) for name in ("create", "append", "clear", "retitle", "delete")
-)
+_CREATE, _APPEND, _WINDOW = Script("create"), Script("append"), Script("window")
+_CLEAR, _RETITLE, _DELETE = Script("clear"), Script("retitle"), Script("delete")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode
 
@@ -66,14 +65,8 @@ class RedisSessions:
 
     async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
         entering = self._index.entering(key.owner, key.session_id, turn.now_us)
-        args: list[Argument] = [
-            turn.turn_id,
-            turn.now_us,
-            self._ttl_ms,
-            turn.auto_title,
-            turn.dialogs,
-            REMEMBERED_TURNS,
-        ]
+        args: list[Argument] = [turn.turn_id, turn.now_us, self._ttl_ms, REMEMBERED_TURNS, turn.auto_title]
+        args += [turn.dialogs, turn.instructions, turn.fixed_from, turn.fixed_count]
         call = (_keys(key), [*args, *map(_encode, turn.messages)])
         async with _asked():
             ((repeated, active_us, count, told),) = await _APPEND.run_each(self._redis, [call], before=[entering])
@@ -90,14 +83,10 @@ class RedisSessions:
         record = _record(key.session_id, fields)
         return None if record is None else (record, [_decode(line) for line in lines])
 
-    async def window(self, key: SessionKey, *, head: int, newest: int) -> Window:
-        messages = _keys(key)[1]
-        async with _asked(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.execute_command("LLEN", messages)
-            pipe.execute_command("LRANGE", messages, 0, head - 1)
-            pipe.execute_command("LRANGE", messages, -newest, -1)
-            total, first, last = await pipe.execute()
-        return Window(total, [_decode(line) for line in first], [_decode(line) for line in last])
+    async def window(self, key: SessionKey, *, newest: int) -> Window:
+        async with _asked():
+            total, instructions, fixed, tail = await _WINDOW.run(self._redis, _keys(key)[:2], newest)
+        return Window(total, instructions, [_decode(line) for line in fixed], [_decode(line) for line in tail])
 
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
         async with _asked():

@@ -47,8 +47,8 @@ class StoredSessions(Protocol):
 
     async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None: ...
 
-    async def window(self, key: SessionKey, *, head: int, newest: int) -> Window:
-        """At most `head` first and `newest` last messages; of a session that does not exist, none."""
+    async def window(self, key: SessionKey, *, newest: int) -> Window:
+        """Its `newest` last messages and the instructions in force; of a session that does not exist, none."""
         ...
 
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
@@ -80,7 +80,7 @@ class StoredSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What a memory would tell the engine; `dropped` counts the messages it leaves out."""
+    """What a memory tells the engine. `dropped` counts what was said and is left out; replaced instructions are not."""
 
     messages: Sequence[Message]
     dropped: int

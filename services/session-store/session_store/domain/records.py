@@ -43,11 +43,19 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTurn:
+    """
+    `fixed_from` and `fixed_count` say which of the messages are instructions in force from now on, none if the count is
+    0; `instructions` counts all of them.
+    """
+
     turn_id: str
     messages: Sequence[Message]
-    auto_title: str
-    dialogs: int
     now_us: int
+    auto_title: str = ""
+    dialogs: int = 0
+    instructions: int = 0
+    fixed_from: int = 0
+    fixed_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +83,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The first messages of a session and its newest ones; the two overlap in a short session."""
+    """
+    The newest messages of a session (`tail`) and, wherever they stand, the instructions in force (`fixed`).
+
+    `total` counts all its messages, `instructions` those among them that are instructions.
+    """
 
     total: int
-    head: Sequence[Message]
+    instructions: int
+    fixed: Sequence[Message]
     tail: Sequence[Message]
 
 

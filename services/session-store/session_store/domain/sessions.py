@@ -2,6 +2,7 @@
 
 from sage_contracts import sessions as wire
 from sage_contracts.errors import InvalidRequest, SessionNotFound, StoreUnavailable
+from session_store.domain.instructions import in_force, instructs
 from session_store.domain.keys import key_of
 from session_store.domain.ports import Clock, Ids, StoredSessions, Tally
 from session_store.domain.records import MICROS, NewTurn, Place, Record, cursor_of, place_of
@@ -126,12 +127,16 @@ class Sessions:
         if len(turn.messages) > MESSAGES_A_TURN:
             raise InvalidRequest(f"messages: a turn has at most {MESSAGES_A_TURN}", param="messages")
         now_us = self._now_us()
+        fixed_from, fixed_count = in_force(turn.messages)
         return NewTurn(
             turn_id=turn.turn_id,
             messages=[message_of(message, f"msg_{self._ids()}", now_us) for message in turn.messages],
+            now_us=now_us,
             auto_title=title_from(turn.messages),
             dialogs=sum(message.role == "user" for message in turn.messages),
-            now_us=now_us,
+            instructions=sum(map(instructs, turn.messages)),
+            fixed_from=fixed_from,
+            fixed_count=fixed_count,
         )
 
     def _now_us(self) -> int:

@@ -6,7 +6,7 @@ if not active then
 end
 local stamp = math.max(tonumber(ARGV[1]), tonumber(active) + 1)
 redis.call('HSET', KEYS[1], 'active_us', string.format('%.0f', stamp), 'messages', 0, 'dialogs', 0)
-redis.call('HDEL', KEYS[1], 'auto_title')
+redis.call('HDEL', KEYS[1], 'auto_title', 'instructions', 'fixed_from', 'fixed_count')
 redis.call('DEL', KEYS[2])
 for _, key in ipairs(KEYS) do
   if ARGV[2] == '0' then

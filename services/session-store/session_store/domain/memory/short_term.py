@@ -4,7 +4,7 @@ from typing import Any
 
 from sage_contracts.sessions import Backend, MemoryUse
 from session_store.domain.memory.tokens import FRAME, PART
-from session_store.domain.memory.trimming import PINNED_AT_MOST, pinned, trim
+from session_store.domain.memory.trimming import trim
 from session_store.domain.ports import Recalled, StoredSessions
 from session_store.domain.records import SessionKey
 
@@ -30,14 +30,11 @@ class ShortTerm:
         budget = self._budget_tokens if budget_tokens is None else budget_tokens
         newest = (self._max_dialogs + 1) * MESSAGES_A_DIALOG
         while True:
-            window = await self._stored.window(key, head=PINNED_AT_MOST, newest=newest)
-            fixed = pinned(window.head)
-            first = window.total - len(window.tail)
-            complete = first <= len(fixed)
-            tail = window.tail[max(0, len(fixed) - first) :]
-            told = trim(fixed, tail, budget_tokens=budget, max_dialogs=self._max_dialogs, complete=complete)
-            if told.full or complete:
-                return Recalled(told.messages, window.total - len(told.messages), told.tokens)
+            window = await self._stored.window(key, newest=newest)
+            told = trim(window.fixed, window.tail, budget_tokens=budget, max_dialogs=self._max_dialogs)
+            if told.full or len(window.tail) == window.total:
+                dropped = window.total - window.instructions - told.spoken
+                return Recalled(told.messages, dropped, told.tokens)
             newest *= 4
 
     def use(self, dialog_count: int) -> MemoryUse:

@@ -1,0 +1,172 @@
+"""Redis killed, hung, restarted: known within two seconds, and over by itself."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+
+from sage_contracts.errors import StoreUnavailable
+from session_store.adapters.redis_durability import RedisDurability
+from session_store.adapters.redis_sessions import RedisSessions
+from session_store.domain.records import MICROS
+from tests.fakes.redis_server import RedisServer, redis_server
+from tests.session_store.parts import NOON, key, redis_client, texts, turn_of
+
+NOW = NOON * MICROS
+
+OPERATIONS: dict[str, Callable[[RedisSessions], Awaitable[object]]] = {
+    "create": lambda stored: stored.create(key("new"), title="", now_us=NOW),
+    "append": lambda stored: stored.append(key(), turn_of("2", "y")),
+    "read": lambda stored: stored.read(key()),
+    "window": lambda stored: stored.window(key(), newest=5),
+    "clear": lambda stored: stored.clear(key(), now_us=NOW),
+    "retitle": lambda stored: stored.retitle(key(), "x"),
+    "delete": lambda stored: stored.delete(key()),
+    "page": lambda stored: stored.page("local", after=None, count=5, now_us=NOW),
+    "remove_idle": lambda stored: stored.remove_idle("local", until_us=NOW),
+    "totals": lambda stored: stored.totals("local"),
+}
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with redis_server() as own:
+        yield own
+
+
+@pytest.fixture
+async def sessions(server: RedisServer) -> AsyncIterator[RedisSessions]:
+    async with redis_client(server.url) as client:
+        yield RedisSessions(client, ttl_ms=0)
+
+
+async def outcome(operation: Awaitable[object]) -> tuple[bool, float]:
+    """Whether it said that the store is away, and after how many seconds."""
+    began = time.monotonic()
+    try:
+        await operation
+    except StoreUnavailable as error:
+        return error.retry_after is not None, time.monotonic() - began
+    return False, time.monotonic() - began
+
+
+async def test_every_operation_says_within_two_seconds_that_redis_hangs(
+    server: RedisServer, sessions: RedisSessions
+) -> None:
+    await sessions.append(key(), turn_of("1", "x"))
+    server.signal(signal.SIGSTOP)
+    try:
+        outcomes = await asyncio.gather(*(outcome(call(sessions)) for call in OPERATIONS.values()))
+    finally:
+        server.signal(signal.SIGCONT)
+
+    assert {name for name, (told, _) in zip(OPERATIONS, outcomes, strict=True) if not told} == set()
+    assert max(seconds for _, seconds in outcomes) < 2
+    assert await sessions.read(key("s2")) is None
+
+
+async def test_every_operation_says_at_once_that_redis_is_gone(server: RedisServer, sessions: RedisSessions) -> None:
+    await sessions.append(key(), turn_of("1", "x"))
+    server.kill()
+
+    outcomes = await asyncio.gather(*(outcome(call(sessions)) for call in OPERATIONS.values()))
+
+    assert {name for name, (told, _) in zip(OPERATIONS, outcomes, strict=True) if not told} == set()
+    assert max(seconds for _, seconds in outcomes) < 2
+
+
+async def test_a_restart_keeps_sessions_and_needs_nothing_done(server: RedisServer, sessions: RedisSessions) -> None:
+    await sessions.append(key(), turn_of("1", "before"))
+    await server.restart()
+
+    repeated = await sessions.append(key(), turn_of("1", "before"))
+    await sessions.append(key(), turn_of("2", "after"))
+
+    found = await sessions.read(key())
+    assert found is not None
+    assert (repeated.repeated, texts(found[1])) == (True, ["before", "after"])
+
+
+async def test_what_a_hung_redis_answers_late_reaches_nobody(server: RedisServer, sessions: RedisSessions) -> None:
+    """The requests lie in the server's buffers; their callers are gone when it answers at last."""
+    for name in "abcdefgh":
+        await sessions.append(key(name), turn_of("1", name))
+    await asyncio.gather(*(sessions.read(key(name)) for name in "abcdefgh"))
+    server.signal(signal.SIGSTOP)
+    tasks = [asyncio.create_task(sessions.read(key(name))) for name in "abcdefgh"]
+    await asyncio.sleep(0.2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    server.signal(signal.SIGCONT)
+
+    found = await asyncio.gather(*(sessions.read(key(name)) for name in "hgfedcba"))
+
+    assert [texts(pair[1]) for pair in found if pair] == [[name] for name in "hgfedcba"]
+
+
+async def test_turns_sent_while_redis_dies_are_stored_once_or_not_told(
+    server: RedisServer, sessions: RedisSessions
+) -> None:
+    """The caller that was told nothing repeats its turn, with the same id."""
+
+    async def insisted(number: int) -> None:
+        turn = turn_of(str(number), f"q{number}")
+        async with asyncio.timeout(20):
+            while (await outcome(sessions.append(key(), turn)))[0]:
+                await asyncio.sleep(0.05)
+
+    talking = [asyncio.create_task(insisted(number)) for number in range(60)]
+    await asyncio.sleep(0.01)
+    await server.restart()
+    await asyncio.gather(*talking)
+
+    found = await sessions.read(key())
+    assert found is not None
+    assert sorted(map(str, texts(found[1]))) == sorted(f"q{number}" for number in range(60))
+
+
+async def test_durability_is_judged_by_what_redis_says(server: RedisServer) -> None:
+    async with redis_client(server.url) as client:
+        durability = RedisDurability(client)
+        good = await durability.check()
+        await client.config_set("maxmemory-policy", "allkeys-lru")
+        bad = await durability.check()
+        await client.acl_setuser("default", categories=["+@all", "-@dangerous"])
+        untold = await durability.check()
+        server.kill()
+        away = await durability.check()
+
+    assert (good.ok, good.detail) == (True, "appendonly is yes, maxmemory-policy is noeviction")
+    assert not bad.ok
+    assert "maxmemory-policy is allkeys-lru" in (bad.detail or "")
+    assert untold.ok
+    assert "refused" in (untold.detail or "")
+    assert not away.ok
+
+
+@pytest.mark.parametrize(("allowed", "event"), [(True, "redis may lose sessions"), (False, "redis does not tell")])
+async def test_a_redis_that_may_lose_sessions_is_warned_of_when_it_appears(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, allowed: bool, event: str
+) -> None:
+    async with redis_client(server.url) as client:
+        await client.config_set("appendonly", "no")
+        if not allowed:
+            await client.acl_setuser("default", categories=["+@all", "-@dangerous"])
+        server.signal(signal.SIGSTOP)
+        telling = asyncio.create_task(RedisDurability(client, retry_seconds=0.01).tell_once())
+        await asyncio.sleep(0.05)
+        server.signal(signal.SIGCONT)
+        async with asyncio.timeout(10):
+            await telling
+
+    assert [record.message for record in caplog.records if record.message.startswith(event)]
+
+
+async def test_a_safe_redis_is_not_warned_of(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    async with redis_client(server.url) as client:
+        await RedisDurability(client).tell_once()
+
+    assert caplog.records == []

@@ -1,0 +1,216 @@
+"""What only Redis can get wrong: expiry, scripts forgotten, an index that is told too little, answers mixed up."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+from redis.cluster import key_slot
+
+from sage_contracts.errors import StoreUnavailable
+from session_store.adapters.redis_sessions import GRACE_US, RedisSessions
+from session_store.domain.records import MICROS, Totals
+from tests.session_store.parts import NOON, key, redis_client, texts, turn_of
+
+NOW = NOON * MICROS
+LATER = NOW + GRACE_US + 10
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with redis_client(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def sessions(redis: Redis) -> RedisSessions:
+    return RedisSessions(redis, ttl_ms=0)
+
+
+async def names(redis: Redis, pattern: str) -> set[str]:
+    return {name.decode() async for name in redis.scan_iter(pattern)}
+
+
+async def listed(sessions: RedisSessions, now_us: int = LATER) -> list[str]:
+    page = await sessions.page("local", after=None, count=100, now_us=now_us)
+    return [record.session_id for _, record in page.entries]
+
+
+async def test_all_keys_of_a_session_share_a_slot_and_all_of_an_index_another(
+    redis: Redis, sessions: RedisSessions
+) -> None:
+    await sessions.append(key(), turn_of("1", "x"))
+
+    of_session = await names(redis, "sage:session:*")
+    of_index = await names(redis, "sage:sessions:*")
+
+    assert of_session == {f"sage:session:{{local/s1}}:{part}" for part in ("meta", "messages", "turns")}
+    assert of_index == {"sage:sessions:{local}", "sage:sessions:{local}:counts"}
+    assert len({key_slot(name.encode()) for name in of_session}) == 1
+    assert len({key_slot(name.encode()) for name in of_index}) == 1
+
+
+async def test_a_deleted_session_leaves_no_key(redis: Redis, sessions: RedisSessions) -> None:
+    await sessions.append(key(), turn_of("1", "x"))
+    await sessions.delete(key())
+
+    assert await names(redis, "sage:*") == {"sage:sessions:{local}:counts"}
+    assert await redis.hgetall("sage:sessions:{local}:counts") == {b"/total": b"0"}
+
+
+@pytest.mark.parametrize("change", ["append", "clear"])
+async def test_every_activity_sets_one_expiry_on_all_keys(redis: Redis, change: str) -> None:
+    sessions = RedisSessions(redis, ttl_ms=100_000)
+    await sessions.create(key(), title="", now_us=NOW)
+    await sessions.append(key(), turn_of("1", "x"))
+    of_session = sorted(await names(redis, "sage:session:*"))
+    for name in of_session:
+        await redis.pexpire(name, 50_000)
+    if change == "append":
+        await sessions.append(key(), turn_of("2", "x"))
+    else:
+        await sessions.clear(key(), now_us=NOW)
+
+    left = {await redis.pexpiretime(name) for name in of_session} - {-2}
+
+    assert len(left) == 1
+    assert await redis.pttl("sage:session:{local/s1}:meta") > 90_000
+
+
+async def test_without_a_limit_nothing_expires_any_more(redis: Redis) -> None:
+    await RedisSessions(redis, ttl_ms=100_000).append(key(), turn_of("1", "x"))
+    await RedisSessions(redis, ttl_ms=0).append(key(), turn_of("2", "x"))
+
+    assert {await redis.pttl(name) for name in await names(redis, "sage:session:*")} == {-1}
+
+
+async def test_an_expired_session_is_gone_and_leaves_the_list(redis: Redis) -> None:
+    sessions = RedisSessions(redis, ttl_ms=30)
+    await sessions.append(key(), turn_of("1", "x", "y"))
+    await sessions.create(key("empty"), title="", now_us=NOW)
+    async with asyncio.timeout(5):
+        while await names(redis, "sage:session:*"):
+            await asyncio.sleep(0.01)
+
+    found = await listed(sessions)
+
+    assert (await sessions.read(key()), found) == (None, [])
+    assert await sessions.totals("local") == Totals(0, 0)
+    assert not (await sessions.append(key(), turn_of("1", "x"))).repeated
+
+
+async def test_an_entry_whose_session_may_yet_be_written_is_passed_over_but_kept(
+    redis: Redis, sessions: RedisSessions
+) -> None:
+    await redis.zadd("sage:sessions:{local}", {"coming": NOW})
+
+    assert await listed(sessions, NOW + GRACE_US - 1) == []
+    assert await redis.zcard("sage:sessions:{local}") == 1
+    assert await listed(sessions, NOW + GRACE_US + 1) == []
+    assert await redis.zcard("sage:sessions:{local}") == 0
+
+
+async def test_an_index_that_missed_a_turn_is_put_right_by_its_next_reader(
+    redis: Redis, sessions: RedisSessions
+) -> None:
+    await sessions.append(key(), turn_of("1", "x"))
+    before = await redis.hgetall("sage:sessions:{local}:counts")
+    await sessions.append(key(), turn_of("2", "x", "y"))
+    await redis.hset("sage:sessions:{local}:counts", mapping=before)
+
+    missed = await sessions.totals("local")
+    await listed(sessions)
+
+    assert (missed, await sessions.totals("local")) == (Totals(1, 1), Totals(1, 3))
+
+
+async def test_news_told_late_or_twice_does_not_count_again(redis: Redis, sessions: RedisSessions) -> None:
+    index = sessions._index
+    await index.note("local", "s1", NOW + 5, 4)
+    await index.note("local", "s1", NOW + 5, 4)
+    await index.note("local", "s1", NOW + 2, 2)
+    await index.forget("local", [("s1", NOW + 4)])
+
+    assert await sessions.totals("local") == Totals(1, 4)
+
+
+async def test_removal_spares_a_session_that_the_index_thinks_idle(redis: Redis, sessions: RedisSessions) -> None:
+    await sessions.append(key(), turn_of("1", "x", now_us=NOW + 100))
+    await redis.zadd("sage:sessions:{local}", {"s1": NOW - 100})
+
+    assert await sessions.remove_idle("local", until_us=NOW) == 0
+    assert await redis.zscore("sage:sessions:{local}", "s1") == NOW + 100
+
+
+async def test_a_lost_session_is_swept_out_of_the_index(redis: Redis, sessions: RedisSessions) -> None:
+    await sessions.append(key(), turn_of("1", "x"))
+    await redis.delete("sage:session:{local/s1}:meta", "sage:session:{local/s1}:messages")
+
+    assert await sessions.remove_idle("local", until_us=LATER) == 0
+    assert await sessions.totals("local") == Totals(0, 0)
+    assert await names(redis, "sage:session:*") == set()
+
+
+async def test_scripts_that_the_server_forgot_are_told_it_again(redis: Redis, sessions: RedisSessions) -> None:
+    await redis.script_flush()
+    await sessions.append(key(), turn_of("1", "x"))
+    await redis.script_flush()
+
+    assert (await sessions.window(key(), newest=3)).total == 1
+    await redis.script_flush()
+    assert (await sessions.append(key(), turn_of("1", "x"))).repeated
+    await redis.script_flush()
+    assert await sessions.remove_idle("local", until_us=LATER) == 1
+
+
+async def test_a_full_redis_stores_nothing_by_halves(redis: Redis, sessions: RedisSessions) -> None:
+    await sessions.append(key(), turn_of("1", "x"))
+    before = {name: await redis.dump(name) for name in await names(redis, "sage:session:*")}
+    await redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailable):
+            await sessions.append(key(), turn_of("2", "y"))
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+    assert {name: await redis.dump(name) for name in await names(redis, "sage:session:*")} == before
+    assert not (await sessions.append(key(), turn_of("2", "y"))).repeated
+
+
+async def test_more_callers_than_connections_wait_their_turn(redis_url: str) -> None:
+    async with redis_client(redis_url, max_connections=4) as client:
+        sessions = RedisSessions(client, ttl_ms=0)
+        await asyncio.gather(*(sessions.append(key(), turn_of(str(number), "x")) for number in range(100)))
+
+        assert await sessions.totals("local") == Totals(1, 100)
+
+
+async def test_cancelled_calls_never_hand_their_answer_to_another(redis_url: str) -> None:
+    """CVE-2023-28858: a call cancelled while it waited left its answer on the connection, for the next caller."""
+    chance = random.Random(7)
+    owners = [f"owner{number}" for number in range(20)]
+    async with redis_client(redis_url, max_connections=8) as client:
+        sessions = RedisSessions(client, ttl_ms=0)
+        for owner in owners:
+            await sessions.append(key(owner=owner), turn_of("1", f"{owner} said this"))
+
+        async def read(owner: str) -> bool:
+            found = await sessions.read(key(owner=owner))
+            window = await sessions.window(key(owner=owner), newest=5)
+            return found is not None and texts(found[1]) == texts(window.tail) == [f"{owner} said this"]
+
+        finished = cancelled = 0
+        for _ in range(25):
+            tasks = [asyncio.create_task(read(chance.choice(owners))) for _ in range(24)]
+            await asyncio.sleep(chance.random() * 0.004)
+            for task in chance.sample(tasks, 12):
+                task.cancel()
+            for answer in await asyncio.gather(*tasks, return_exceptions=True):
+                cancelled += isinstance(answer, asyncio.CancelledError)
+                finished += answer is True
+                assert answer is True or isinstance(answer, asyncio.CancelledError)
+
+        assert all([await read(owner) for owner in owners])
+    assert finished > 100
+    assert cancelled > 100

@@ -1,0 +1,124 @@
+"""What the session-store's tests are made of: a clock, ids, messages, a whole service on either adapter."""
+
+import itertools
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+
+from sage_chassis.health import Health
+from sage_chassis.redis_client import connect
+from sage_contracts import sessions as wire
+from session_store.app import Parts, create_app
+from session_store.domain.memories import Memories
+from session_store.domain.memory.short_term import ShortTerm
+from session_store.domain.ports import StoredSessions
+from session_store.domain.records import MICROS, NewTurn, Outcome, RemovalReason, SessionKey
+from session_store.domain.sessions import Sessions
+from session_store.domain.views import message_of
+from tests.fakes.cluster import serve
+
+NOON = 1_800_000_000
+"""When the tests' clock begins, in seconds."""
+
+
+@dataclass
+class Clock:
+    """Time that moves when told."""
+
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+    @property
+    def us(self) -> int:
+        return int(self.now * MICROS)
+
+
+@dataclass
+class CountedTally:
+    turns: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    gone: Counter[str] = field(default_factory=Counter)
+
+    def turn(self, outcome: Outcome) -> None:
+        self.turns[outcome] += 1
+
+    def context(self, *, kept: int, dropped: int) -> None:
+        self.told.update(kept=kept, dropped=dropped)
+
+    def removed(self, reason: RemovalReason, count: int = 1) -> None:
+        self.gone[reason] += count
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The domain over one adapter, and what it was given."""
+
+    sessions: Sessions
+    memories: Memories
+    stored: StoredSessions
+    clock: Clock
+    tally: CountedTally
+
+    def served(self) -> AbstractAsyncContextManager[str]:
+        """A whole service on a socket; yields its URL."""
+        return serve(create_app(nullcontext(Parts(Health("session-store"), self.sessions, self.memories))))
+
+
+_desks = itertools.count()
+
+
+def desk_over(
+    stored: StoredSessions,
+    clock: Clock | None = None,
+    *,
+    ttl_seconds: float = 0,
+    max_dialogs: int = 20,
+    budget_tokens: int = 4_096,
+) -> Desk:
+    clock, tally = clock or Clock(), CountedTally()
+    numbers, place = itertools.count(), next(_desks)
+    sessions = Sessions(
+        stored,
+        tally,
+        clock=clock,
+        ids=lambda: f"{place}-{next(numbers)}",
+        ttl_us=int(ttl_seconds * MICROS),
+    )
+    memory = ShortTerm(stored, max_dialogs=max_dialogs, budget_tokens=budget_tokens)
+    return Desk(sessions, Memories(memory, sessions, tally), stored, clock, tally)
+
+
+@asynccontextmanager
+async def redis_client(url: str, **options: int) -> AsyncGenerator[Redis]:
+    client = connect(url, **options)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def said(role: wire.Role, content: str = "hello", **fields: object) -> wire.NewMessage:
+    return wire.NewMessage(role=role, content=content, **fields)  # type: ignore[arg-type]
+
+
+def exchange(question: str, answer: str = "an answer") -> list[wire.NewMessage]:
+    return [said("user", question), said("assistant", answer)]
+
+
+def turn_of(turn_id: str, *contents: str, now_us: int = NOON * MICROS, title: str = "") -> NewTurn:
+    """A user message for each content."""
+    messages = [message_of(said("user", text), f"{turn_id}-{index}", now_us) for index, text in enumerate(contents)]
+    return NewTurn(turn_id=turn_id, messages=messages, now_us=now_us, auto_title=title, dialogs=len(messages))
+
+
+def texts(messages: Sequence[wire.Message]) -> list[object]:
+    return [message.content for message in messages]
+
+
+def key(session_id: str = "s1", owner: str = "local") -> SessionKey:
+    return SessionKey(owner, session_id)
