@@ -1,9 +1,10 @@
-"""The composition root of chat-gateway."""
+"""The composition root of chat-gateway: the only module that knows every part."""
 
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from chat_gateway.adapters.fleet_source import FleetSource
 from chat_gateway.adapters.indexed_passages import IndexedPassages
+from chat_gateway.adapters.neighbours import ServiceNeighbours
 from chat_gateway.adapters.openai_engine import OpenAIEngines, Patience, engine_session
 from chat_gateway.adapters.redis_load import EVERY_SECONDS, RedisLoad
 from chat_gateway.adapters.session_history import SessionHistory
@@ -19,10 +21,12 @@ from chat_gateway.domain.completions import Completions
 from chat_gateway.domain.dispatching import Dispatch
 from chat_gateway.domain.fleet import Fleet
 from chat_gateway.domain.grounding import Grounding
+from chat_gateway.domain.overviews import Overview
 from chat_gateway.domain.resolving import Routes, Upstream
+from chat_gateway.domain.simple import SimpleChat
 from chat_gateway.domain.turns import Commits, Turns
 from chat_gateway.metrics import GatewayMetrics
-from chat_gateway.routes import chat, models, passthrough
+from chat_gateway.routes import chat, models, passthrough, service, simple_chat
 from chat_gateway.settings import PORT, PREFIX, Settings
 from sage_chassis import app as chassis
 from sage_chassis import background, logs, redis_client, settings
@@ -32,49 +36,48 @@ from sage_chassis.health import Health
 from sage_chassis.settings import Listen
 from sage_contracts.service import Check
 
-SERVICE = "chat-gateway"
+SERVICE = service.SERVICE
+CONTROL_PLANE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    completions: Completions
-    routes: Routes
     health: Health
+    completions: Completions
+    simple_chat: SimpleChat
+    routes: Routes
+    overview: Overview
+    session_store: ServiceClient
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The other services, by what the gateway asks them for."""
+
+    store: ServiceClient
+    indexer: ServiceClient
+    control_plane: ServiceClient
+
+    def by_name(self) -> dict[str, ServiceClient]:
+        return {"session-store": self.store, "rag-indexer": self.indexer, "control-plane": self.control_plane}
 
 
 @asynccontextmanager
 async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenerator[Parts]:
-    async with engine_session() as engines_http, aiohttp.ClientSession() as http:
+    """Nothing else need be there yet: the gateway starts, tells what is missing, and goes on when it comes."""
+    async with engine_session() as to_engines, aiohttp.ClientSession() as to_services:
         redis = redis_client.connect(config.redis_url)
-        store = ServiceClient(http, config.session_store_url, name="session-store")
-        indexer = ServiceClient(http, config.rag_indexer_url, name="rag-indexer", timeout=config.rag_seconds)
-        control_plane = ServiceClient(http, config.control_plane_url, name="control-plane", timeout=3)
+        services = _services(config, to_services)
         fleet = Fleet()
-        meter = GatewayMetrics(registry)
-        history = SessionHistory(store)
-        commits = Commits(history)
-        routes = Routes(fleet, _upstream(config))
-        source = FleetSource(fleet, control_plane, Bus(redis), poll_seconds=config.fleet_poll_seconds)
+        source = FleetSource(fleet, services.control_plane, Bus(redis), poll_seconds=config.fleet_poll_seconds)
         load = RedisLoad(redis, uuid.uuid4().hex, fleet)
+        commits = Commits(SessionHistory(services.store))
+        engines = OpenAIEngines(to_engines, _patience(config))
         await source.fetch()
-        loops = (source.listen, source.follow, background.every(EVERY_SECONDS, load.report))
         try:
-            async with background.running(*loops):
-                yield Parts(
-                    completions=Completions(
-                        routes,
-                        Dispatch(fleet, OpenAIEngines(engines_http, _patience(config)), meter),
-                        Turns(history, commits),
-                        grounding=Grounding(
-                            IndexedPassages(indexer),
-                            budget_tokens=config.rag_budget_tokens,
-                            url_template=config.source_url,
-                        ),
-                        meter=meter,
-                    ),
-                    routes=routes,
-                    health=Health(SERVICE, optional={"fleet": _fleet_check(fleet, routes)}),
-                )
+            async with background.running(source.listen, source.follow, background.every(EVERY_SECONDS, load.report)):
+                meter = GatewayMetrics(registry)
+                yield _parts(config, fleet, services, commits, Dispatch(fleet, engines, meter), meter=meter)
         finally:
             await commits.settled()
             await load.withdraw()
@@ -84,12 +87,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
 def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry) -> Litestar:
     return chassis.build(
         SERVICE,
-        routes=[
-            chat.create_completion,
-            passthrough.create_text_completion,
-            passthrough.create_embeddings,
-            models.list_models,
-        ],
+        routes=[*chat.ROUTES, *passthrough.ROUTES, *models.ROUTES, *service.ROUTES, *simple_chat.ROUTES],
         parts=parts,
         kind=Parts,
         registry=registry,
@@ -97,10 +95,43 @@ def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorReg
 
 
 def main() -> Litestar:
-    listen = settings.load(Listen, prefix=PREFIX, defaults={"port": PORT})
-    logs.set_up(SERVICE, listen.log_level)
+    logs.set_up(SERVICE, settings.load(Listen, prefix=PREFIX, defaults={"port": PORT}).log_level)
     registry = CollectorRegistry()
     return create_app(assemble(settings.load(Settings, prefix=PREFIX), registry), registry)
+
+
+def _parts(
+    config: Settings,
+    fleet: Fleet,
+    services: Services,
+    commits: Commits,
+    dispatch: Dispatch,
+    *,
+    meter: GatewayMetrics,
+) -> Parts:
+    routes = Routes(fleet, _upstream(config))
+    grounding = Grounding(
+        IndexedPassages(services.indexer), budget_tokens=config.rag_budget_tokens, url_template=config.source_url
+    )
+    completions = Completions(routes, dispatch, Turns(commits), grounding=grounding, meter=meter)
+    return Parts(
+        health=Health(SERVICE, optional={"fleet": _fleet_check(fleet, routes)}),
+        completions=completions,
+        simple_chat=SimpleChat(completions, now=lambda: datetime.now(UTC)),
+        routes=routes,
+        overview=Overview(fleet, routes, ServiceNeighbours(services.by_name(), services.store)),
+        session_store=services.store,
+    )
+
+
+def _services(config: Settings, http: aiohttp.ClientSession) -> Services:
+    return Services(
+        store=ServiceClient(http, config.session_store_url, name="session-store"),
+        indexer=ServiceClient(http, config.rag_indexer_url, name="rag-indexer", timeout=config.rag_seconds),
+        control_plane=ServiceClient(
+            http, config.control_plane_url, name="control-plane", timeout=CONTROL_PLANE_SECONDS
+        ),
+    )
 
 
 def _patience(config: Settings) -> Patience:
@@ -109,6 +140,7 @@ def _patience(config: Settings) -> Patience:
         first_byte=config.first_byte_seconds,
         idle=config.idle_seconds,
         answer=config.answer_seconds,
+        ping=config.ping_seconds,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from sage_chassis.settings import RedisURL
+from sage_chassis.sse import PING_SECONDS
 
 PREFIX = "SAGE_CHAT_GATEWAY_"
 PORT = 8011
@@ -46,6 +47,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     answer_seconds: Annotated[
         float, Meta(gt=0, description="How long an answer that is not streamed may take as a whole.")
     ] = 600
+    ping_seconds: Annotated[
+        float, Meta(gt=0, description="After how much silence of the engine a stream gets a comment line.")
+    ] = PING_SECONDS
     fleet_poll_seconds: Annotated[
         float, Meta(gt=0, description="How often the fleet is fetched when no hint says that it changed.")
     ] = 30

@@ -87,6 +87,10 @@ class Routes:
         known = self._fleet.models(kind)
         if name in known:
             return NoEngineAvailable(f"no engine of the model '{name}' is READY now; {REGISTER}", retry_after=5)
+        if name == DEFAULT_MODEL and self._upstream is not None and kind == "llm":
+            return NoEngineAvailable(
+                f"no engine is READY, and the upstream has no model for {name}: set SAGE_CHAT_MODEL, or {REGISTER}"
+            )
         if name == DEFAULT_MODEL:
             return NoEngineAvailable(f"no {_SPOKEN[kind]} is READY; {REGISTER}", retry_after=5)
         if not self._fleet.known:

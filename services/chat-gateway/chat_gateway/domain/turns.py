@@ -22,11 +22,11 @@ class Commits:
     """Turns on their way to the store: once begun, a commit outlives the request that began it."""
 
     def __init__(self, history: History) -> None:
-        self._history = history
+        self.history = history
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, session_id: str, turn: Turn) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._history.commit(session_id, turn))
+        task = asyncio.create_task(self.history.commit(session_id, turn))
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -75,15 +75,14 @@ class OpenTurn:
 
 
 class Turns:
-    def __init__(self, history: History, commits: Commits) -> None:
-        self._history = history
+    def __init__(self, commits: Commits) -> None:
         self._commits = commits
 
     async def open(self, session_id: str, incoming: list[PromptMessage], budget_tokens: int | None) -> OpenTurn:
         """The history within the budget, joined with what comes in. Raises an Unavailable when the store is away."""
         for message in incoming:
             stored_form(message)
-        context = await self._history.context(session_id, budget_tokens)
+        context = await self._commits.history.context(session_id, budget_tokens)
         return OpenTurn(session_id, joined(context.messages, incoming, dropped=context.dropped), self._commits)
 
 

@@ -26,3 +26,6 @@ async def create_completion(
     fields = bodies.decode_object(raw)
     ask = ask_of(raw, fields, bodies.convert(fields, ChatPeek), session_header)
     return await responded(request, completions.answer(ask))
+
+
+ROUTES = [create_completion]

@@ -11,3 +11,6 @@ from sage_contracts.chat import ModelList
 @get(wire.MODELS.route)
 async def list_models(routes: NamedDependency[Routes]) -> ModelList:
     return ModelList(data=routes.models())
+
+
+ROUTES = [list_models]

@@ -31,3 +31,6 @@ async def create_embeddings(request: StrictRequest, completions: NamedDependency
         request,
         completions.pass_through("embeddings", "/embeddings", "embedding", raw, model=peek.model, streamed=False),
     )
+
+
+ROUTES = [create_text_completion, create_embeddings]

@@ -1,0 +1,175 @@
+from typing import Any
+
+import pytest
+
+from chat_gateway.domain.joining import joined, stored_form
+from sage_contracts.errors import InvalidRequest
+from sage_contracts.sessions import Message
+from tests.fakes.services import NOW
+
+Said = dict[str, Any]
+
+
+def u(text: Any) -> Said:
+    return {"role": "user", "content": text}
+
+
+def a(text: Any, **more: Any) -> Said:
+    return {"role": "assistant", "content": text, **more}
+
+
+def s(text: str, role: str = "system") -> Said:
+    return {"role": role, "content": text}
+
+
+def calls(*names: str) -> list[Said]:
+    return [{"id": name, "type": "function", "function": {"name": "f", "arguments": "{}"}} for name in names]
+
+
+def result(call: str) -> Said:
+    return {"role": "tool", "content": "42", "tool_call_id": call}
+
+
+def stored(*told: Said) -> list[Message]:
+    return [Message(id=f"m{number}", timestamp=NOW, **one) for number, one in enumerate(told)]
+
+
+@pytest.mark.parametrize(
+    ("past", "incoming", "prompt", "new"),
+    [
+        pytest.param([], [u("1")], [u("1")], [u("1")], id="a first turn"),
+        pytest.param([u("1"), a("2")], [u("3")], [u("1"), a("2"), u("3")], [u("3")], id="only the new message is sent"),
+        pytest.param(
+            [u("1"), a("2")], [u("1"), a("2"), u("3")], [u("1"), a("2"), u("3")], [u("3")], id="all is sent again"
+        ),
+        pytest.param(
+            [u("1"), a("2"), u("3"), a("4")],
+            [u("3"), a("4"), u("5")],
+            [u("1"), a("2"), u("3"), a("4"), u("5")],
+            [u("5")],
+            id="the end is sent again",
+        ),
+        pytest.param(
+            [u("1"), a("2")],
+            [u([{"type": "text", "text": "1"}]), a(" 2\n"), u("3")],
+            [u("1"), a("2"), u("3")],
+            [u("3")],
+            id="text in parts and trimmed is the same text",
+        ),
+        pytest.param([u("1"), a("2")], [u("1")], [u("1"), a("2"), u("1")], [u("1")], id="the same question again"),
+        pytest.param(
+            [u("1"), a("2")],
+            [u("1"), a("other"), u("3")],
+            [u("1"), a("2"), u("1"), a("other"), u("3")],
+            [u("1"), a("other"), u("3")],
+            id="an edited history is new",
+        ),
+        pytest.param(
+            [s("A"), u("1"), a("2")], [u("3")], [s("A"), u("1"), a("2"), u("3")], [u("3")], id="stored system"
+        ),
+        pytest.param(
+            [s("A"), u("1"), a("2")],
+            [s("A"), u("3")],
+            [s("A"), u("1"), a("2"), u("3")],
+            [u("3")],
+            id="the same system message is stored once",
+        ),
+        pytest.param(
+            [s("A"), u("1"), a("2")],
+            [s("B"), u("3")],
+            [s("B"), u("1"), a("2"), u("3")],
+            [s("B"), u("3")],
+            id="the request's own system message wins",
+        ),
+        pytest.param(
+            [s("A"), u("1"), a("2"), s("B"), u("3"), a("4")],
+            [u("5")],
+            [s("B"), u("1"), a("2"), u("3"), a("4"), u("5")],
+            [u("5")],
+            id="the last stored system message is in force",
+        ),
+        pytest.param(
+            [u("1"), a("2")],
+            [u("1"), s("B", "developer"), a("2"), u("3")],
+            [s("B", "developer"), u("1"), a("2"), u("3")],
+            [s("B", "developer"), u("3")],
+            id="instructions go first",
+        ),
+        pytest.param(
+            [u("1"), a(None, tool_calls=calls("c"))],
+            [result("c")],
+            [u("1"), a(None, tool_calls=calls("c")), result("c")],
+            [result("c")],
+            id="a call and the result that comes now",
+        ),
+        pytest.param(
+            [u("1"), a(None, tool_calls=calls("c"))],
+            [u("1"), a(None, tool_calls=calls("c")), result("c")],
+            [u("1"), a(None, tool_calls=calls("c")), result("c")],
+            [result("c")],
+            id="a call sent again with its result",
+        ),
+        pytest.param(
+            [u("1"), a(None, tool_calls=calls("c")), result("c"), a("2")],
+            [u("3")],
+            [u("1"), a(None, tool_calls=calls("c")), result("c"), a("2"), u("3")],
+            [u("3")],
+            id="calls keep their results",
+        ),
+        pytest.param(
+            [result("c"), a("2")],
+            [u("3")],
+            [a("2"), u("3")],
+            [u("3")],
+            id="a result whose call was trimmed is left out",
+        ),
+        pytest.param(
+            [u("1"), a(None, tool_calls=calls("c"))],
+            [u("never mind")],
+            [u("1"), u("never mind")],
+            [u("never mind")],
+            id="a call without result is left out",
+        ),
+        pytest.param(
+            [u("1"), a("wait", tool_calls=calls("c", "d")), result("c")],
+            [u("2")],
+            [u("1"), a("wait"), u("2")],
+            [u("2")],
+            id="calls of which one has no result are left out, the text stays",
+        ),
+    ],
+)
+def test_history_and_request_are_joined(
+    past: list[Said], incoming: list[Said], prompt: list[Said], new: list[Said]
+) -> None:
+    told = joined(stored(*past), incoming)
+
+    assert (told.prompt, told.new) == (prompt, new)
+
+
+def test_a_history_sent_whole_is_found_behind_a_trimmed_one() -> None:
+    told = joined(stored(u("3"), a("4")), [u("1"), a("2"), u("3"), a("4"), u("5")], dropped=2)
+
+    assert (told.prompt, told.new) == ([u("3"), a("4"), u("5")], [u("5")])
+
+
+def test_without_trimming_a_longer_history_is_somebody_elses() -> None:
+    told = joined(stored(u("3"), a("4")), [u("1"), a("2"), u("3"), a("4"), u("5")], dropped=0)
+
+    assert told.new == [u("1"), a("2"), u("3"), a("4"), u("5")]
+
+
+@pytest.mark.parametrize(
+    "message", [{"role": "robot", "content": "x"}, {"content": "x"}, {"role": "user", "content": 5}, {"role": ["user"]}]
+)
+def test_a_message_that_cannot_be_stored_is_the_clients_fault(message: Said) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        stored_form(message)
+
+    assert caught.value.param == "messages"
+
+
+def test_nulls_and_unknown_fields_are_no_obstacle() -> None:
+    told = stored_form({"role": "assistant", "content": None, "tool_calls": None, "refusal": None, "audio": {"id": 1}})
+
+    assert (told.role, told.content) == ("assistant", None)

@@ -1,0 +1,110 @@
+from typing import Any
+
+import pytest
+
+from chat_gateway.domain.reading import Reader, Recorder, Skimmer, Transcript, chunk_of, usage_of
+from sage_contracts.chat import Usage
+from sage_contracts.sse import event
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "details": {"x": 1}}
+
+
+def frame(delta: dict[str, Any] | None = None, finish: str | None = None, index: int = 0, **more: Any) -> bytes:
+    return event({"choices": [{"index": index, "delta": delta or {}, "finish_reason": finish}], **more})
+
+
+def readers() -> list[Reader]:
+    return [Skimmer(), Recorder(Transcript())]
+
+
+@pytest.mark.parametrize("reader", readers())
+def test_frames_stay_as_they_are(reader: Reader) -> None:
+    frames = [frame({"content": "a", "unknown": [1.0]}), b": ping\n\n", b"event: x\ndata: y\n\n", b"data: {broken\n\n"]
+
+    assert [reader.read(one) for one in frames] == frames
+
+
+@pytest.mark.parametrize("reader", readers())
+def test_the_end_and_the_usage_are_seen(reader: Reader) -> None:
+    reader.read(frame({"content": '"finish_reason": "stop" and "usage": {'}))
+    assert (reader.finished, reader.usage()) == (False, None)
+
+    reader.read(frame(finish="stop", usage=None))
+    reader.read(event({"choices": [], "usage": USAGE}))
+    assert (reader.finished, reader.failed) == (True, False)
+    assert reader.usage() == Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7)
+
+
+@pytest.mark.parametrize("reader", readers())
+def test_an_error_in_the_stream_is_seen(reader: Reader) -> None:
+    reader.read(frame({"content": '"error": no'}, error=None))
+    assert not reader.failed
+
+    reader.read(event({"error": {"message": "out of memory"}}))
+    assert reader.failed
+
+
+def test_a_transcript_joins_what_is_said() -> None:
+    transcript = Transcript()
+    for text in ("Hel", "lo"):
+        transcript.read(
+            {"choices": [{"index": 0, "delta": {"content": text}}, {"index": 1, "delta": {"content": "x"}}]}
+        )
+
+    assert transcript.text == "Hello"
+
+
+def test_a_transcript_joins_calls_by_their_index() -> None:
+    transcript = Transcript()
+    for call in (
+        {"index": 1, "id": "b", "function": {"name": "g", "arguments": ""}},
+        {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x'}},
+        {"index": 0, "function": {"arguments": '":1}'}},
+        {"index": 1, "function": None},
+        "nonsense",
+    ):
+        transcript.read({"choices": [{"delta": {"tool_calls": [call]}}]})
+
+    assert transcript.tool_calls == [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}},
+        {"id": "b", "type": "function", "function": {"name": "g", "arguments": ""}},
+    ]
+
+
+def test_a_transcript_reads_a_whole_answer_too() -> None:
+    transcript = Transcript()
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"content": "hi", "tool_calls": [call, call | {"id": "b"}]}
+    transcript.read({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": USAGE})
+
+    assert (transcript.text, [one["id"] for one in transcript.tool_calls]) == ("hi", ["a", "b"])
+    assert (transcript.finish_reason, transcript.usage is not None) == ("tool_calls", True)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [{}, {"choices": None}, {"choices": [1, {}, {"delta": 5}, {"delta": {"tool_calls": 3}}]}, {"usage": {"x": 1}}],
+)
+def test_nonsense_of_an_engine_is_no_reason_to_fail(chunk: dict[str, Any]) -> None:
+    transcript = Transcript()
+    transcript.read(chunk)
+
+    assert (transcript.text, transcript.tool_calls, transcript.usage) == ("", [], None)
+
+
+@pytest.mark.parametrize(
+    ("body", "usage"),
+    [
+        (b'{"usage":{"prompt_tokens":5,"total_tokens":5}}', Usage(prompt_tokens=5, total_tokens=5)),
+        (b'{"usage":null}', None),
+        (b'{"usage":[1]}', None),
+        (b"not json", None),
+        (b"\xff", None),
+    ],
+)
+def test_the_usage_of_a_whole_answer(body: bytes, usage: Usage | None) -> None:
+    assert usage_of(body) == usage
+
+
+def test_deep_nesting_is_not_decoded() -> None:
+    assert chunk_of(b'data: {"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n") is None
