@@ -1,6 +1,6 @@
 """The tables of docs/configuration.md, made from the settings themselves: `python -m tests.architecture.settings_table`."""
 
-import re
+from dataclasses import replace
 from importlib import import_module
 
 from sage_chassis.settings import Listen, Variable, describe
@@ -11,23 +11,26 @@ PAGE = ROOT / "docs" / "configuration.md"
 
 def sections() -> dict[str, list[Variable]]:
     """Each table's name and rows: one for the command line, one for what all services share, one for each service."""
-    found: dict[str, list[Variable]] = {"cli": [*describe(import_module("sage_cli.settings").Settings, prefix="SAGE_")]}
+    found: dict[str, list[Variable]] = {
+        "cli": [*describe(import_module("sage_cli.settings").Settings, prefix="SAGE_GATEWAY_")]
+    }
     shared: dict[str, Variable] = {}
+    told_above = {row.name for row in found["cli"]}
     for folder in SERVICE_FOLDERS:
         prefix = f"SAGE_{folder.name.replace('-', '_').upper()}_"
-        settings = import_module(f"{folder.name.replace('-', '_')}.settings").Settings
-        rows = [*describe(Listen, prefix=prefix), *describe(settings, prefix=prefix)]
+        module = import_module(f"{folder.name.replace('-', '_')}.settings")
+        rows = [*describe(Listen, prefix=prefix), *describe(module.Settings, prefix=prefix)]
+        rows[0] = replace(rows[0], default=str(module.PORT))
         shared |= {row.name: row for row in rows if not row.name.startswith(prefix)}
         found[folder.name] = [row for row in rows if row.name.startswith(prefix)]
-    return {"shared": list(shared.values()), **found}
+    kept = [row for name, row in shared.items() if name not in told_above]
+    return {"shared": kept, **found}
 
 
 def table(rows: list[Variable]) -> str:
     lines = ["| variable | default | what it is for |", "|---|---|---|"]
     for row in rows:
-        default = (
-            "required" if row.default is None else f"`{row.default}`" if row.default not in {"", "None"} else "none"
-        )
+        default = f"`{row.default}`" if row.default else "none"
         lines.append(f"| `{row.name}` | {default} | {row.description} |")
     return "\n".join(lines)
 
@@ -35,9 +38,9 @@ def table(rows: list[Variable]) -> str:
 def rendered(page: str) -> str:
     """`page` with each table between its markers made anew."""
     for name, rows in sections().items():
-        pattern = re.compile(rf"(<!-- settings: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        assert pattern.search(page), f"docs/configuration.md has no table {name!r}"
-        page = pattern.sub(lambda found, rows=rows: found[1] + table(rows) + found[2], page)
+        before, marker, rest = page.partition(f"<!-- settings: {name} -->\n")
+        assert marker, f"docs/configuration.md has no table {name!r}"
+        page = before + marker + table(rows) + "\n<!-- end -->" + rest.partition("<!-- end -->")[2]
     return page
 
 

@@ -8,6 +8,7 @@ import pytest
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Response
+from prometheus_client import CollectorRegistry
 
 from sage_contracts import chat, fleet, index, management, service, sessions
 from sage_contracts.call import Call, Empty, Opaque
@@ -29,7 +30,7 @@ Served = dict[tuple[str, str], HTTPRouteHandler]
 def app_of(folder: str) -> Litestar:
     """The service's app with no parts: its routes are only looked at."""
     module = import_module(f"{folder.replace('-', '_')}.app")
-    app = module.create_app(nullcontext())
+    app = module.create_app(nullcontext(), CollectorRegistry())
     assert isinstance(app, Litestar)
     return app
 

@@ -87,7 +87,11 @@ def test_imports_flow_one_way(path: Path) -> None:
                     assert layer in ONLY_IN[top], f"{layer} imports {top}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=named)
+LATE = {"demo_engine.py"}
+"""Needs a package that is not there on every machine, and says so itself."""
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name not in LATE], ids=named)
 def test_nothing_is_imported_inside_a_function(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -83,7 +83,7 @@ def describe(kind: type[msgspec.Struct], *, prefix: str) -> Iterator[Variable]:
     """Every variable `load` reads for `kind`, in the order of its fields."""
     for field in msgspec.structs.fields(kind):
         info = _meta(field.type)
-        default = None if field.required else str(msgspec.to_builtins(field.default))
+        default = None if field.required else _as_written(msgspec.to_builtins(field.default))
         yield Variable(
             name=_variable_name(field, prefix),
             field=field.name,
@@ -91,6 +91,21 @@ def describe(kind: type[msgspec.Struct], *, prefix: str) -> Iterator[Variable]:
             default=default,
             description=(info.description if info else None) or "",
         )
+
+
+def _as_written(value: object) -> str:
+    """As one would write it in the environment."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case list() | tuple():
+            return ",".join(map(_as_written, value))
+        case _:
+            return str(value)
 
 
 def _variable_name(field: msgspec.structs.FieldInfo, prefix: str) -> str:
