@@ -42,6 +42,23 @@ async def test_loops_end_with_the_block() -> None:
     assert ended.is_set()
 
 
+async def test_a_loop_that_swallows_a_cancellation_ends_all_the_same() -> None:
+    """As asyncio.wait_for does before Python 3.12 when its inside is done in the same moment."""
+    swallowed = asyncio.Event()
+
+    async def loop() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5), background.running(loop):
+        await asyncio.sleep(0)
+
+    assert swallowed.is_set()
+
+
 async def test_an_action_is_repeated() -> None:
     thrice = asyncio.Event()
     runs = 0

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1.0
+RECANCEL_SECONDS = 0.5
 
 Loop = Callable[[], Awaitable[None]]
 
@@ -19,9 +20,22 @@ async def running(*loops: Loop) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        for task in tasks:
+        await _ended(tasks)
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    """
+    Cancel until it takes.
+
+    Before Python 3.12 `asyncio.wait_for`, which redis-py calls for every command it sends, can swallow a cancellation:
+    the loop would go on for ever, and the service never stop.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=RECANCEL_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _kept_alive(loop: Loop) -> None:
