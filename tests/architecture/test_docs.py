@@ -45,7 +45,8 @@ def metric_names() -> set[str]:
     HTTPMetrics(registry, "any")
     for folder in FOLDERS:
         module = import_module(f"{folder.replace('-', '_')}.metrics")
-        (metrics,) = [kind for kind in vars(module).values() if getattr(kind, "__module__", "") == module.__name__]
+        own = [kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__]
+        (metrics,) = own
         metrics(registry)
     return {family.name for family in registry.collect()}
 
