@@ -1,6 +1,6 @@
 """Both adapters, and a service on each."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -19,12 +19,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def redis_url(shared_redis: RedisServer) -> Iterator[str]:
+def redis_url(shared_redis: RedisServer) -> str:
     """An empty database of the session-store tests' own."""
     url = shared_redis.url.removesuffix("/0") + "/7"
     with BlockingRedis.from_url(url) as client:
         client.flushdb()
-    yield url
+    return url
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
-from redis.cluster import key_slot
+from redis.crc import key_slot
 
 from sage_contracts.errors import StoreUnavailable
 from session_store.adapters.redis_sessions import GRACE_US, RedisSessions
@@ -117,7 +117,8 @@ async def test_an_index_that_missed_a_turn_is_put_right_by_its_next_reader(
     await sessions.append(key(), turn_of("1", "x"))
     before = await redis.hgetall("sage:sessions:{local}:counts")
     await sessions.append(key(), turn_of("2", "x", "y"))
-    await redis.hset("sage:sessions:{local}:counts", mapping=before)
+    for name, value in before.items():
+        await redis.hset("sage:sessions:{local}:counts", name, value)
 
     missed = await sessions.totals("local")
     await listed(sessions)

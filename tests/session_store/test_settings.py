@@ -1,0 +1,55 @@
+"""The environment as a table, and a start that is refused."""
+
+import asyncio
+import sys
+
+import pytest
+
+from sage_chassis.settings import SettingsError
+from session_store.settings import Settings, read
+
+
+def test_nothing_set_is_the_default() -> None:
+    assert read({}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("90", 90), ("90s", 90), ("15m", 900), ("1.5h", 5_400), ("30d", 2_592_000)]
+)
+def test_a_ttl_is_seconds_or_has_a_unit(text: str, seconds: float) -> None:
+    assert read({"SAGE_SESSION_TTL": text}).ttl_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SAGE_SESSION_TTL", "soon"),
+        ("SAGE_SESSION_TTL", "-1"),
+        ("SAGE_SESSION_TTL", "1w"),
+        ("SAGE_GATEWAY_SESSION_BACKEND", "sqlite"),
+        ("SAGE_GATEWAY_SESSION_BACKEND", "vdb"),
+        ("SAGE_GATEWAY_SESSION_BACKEND", "kv"),
+        ("SAGE_GATEWAY_SESSION_BACKEND", "graph"),
+        ("SAGE_SESSION_STORE_MAX_DIALOGS", "0"),
+        ("SAGE_SESSION_STORE_BUDGET_TOKENS", "-5"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read({name: value})
+
+
+async def test_a_memory_that_comes_later_stops_the_start_with_one_sentence() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "session_store",
+        env={"SAGE_GATEWAY_SESSION_BACKEND": "graph"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, told = await process.communicate()
+
+    assert process.returncode != 0
+    assert told.decode().strip() == (
+        "session-store: SAGE_GATEWAY_SESSION_BACKEND=graph: this memory comes with a later version; use short_term"
+    )
