@@ -2,14 +2,12 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from pytest_docker.plugin import Services
 
-from tests.compose.stack import Stack, compose_command
-
-ROOT = Path(__file__).parents[2]
+from tests.compose.stack import ROOT, Stack, compose_command
+from tests.fakes.cluster import free_port
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +35,8 @@ def docker_images(docker_engine: None) -> None:
 
 @pytest.fixture(scope="session")
 def docker_compose_command() -> str:
-    return f"env SAGE_GATEWAY_PORT=0 {compose_command()}"
+    # Chosen once: a port that Docker chooses is another one after each restart of the container.
+    return f"env SAGE_GATEWAY_PORT={free_port()} {compose_command()}"
 
 
 @pytest.fixture(scope="session")

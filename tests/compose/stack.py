@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -28,14 +29,16 @@ class Stack:
         command = [str(compose_command()), "-p", self.project, *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False).stdout
 
-    def containers(self) -> dict[str, dict[str, object]]:
+    def containers(self) -> dict[str, dict[str, Any]]:
         """`docker compose ps`, by service."""
         lines = self.compose("ps", "--all", "--format", "json").splitlines()
         return {entry["Service"]: entry for entry in map(json.loads, lines)}
 
-    def published(self) -> dict[str, str]:
-        """Which service publishes which ports on this machine."""
-        return {name: str(entry["Ports"]) for name, entry in self.containers().items() if "->" in str(entry["Ports"])}
+    def published(self) -> dict[str, set[str]]:
+        """Which services publish ports on this machine, and on which addresses."""
+        ports = {name: container["Publishers"] or [] for name, container in self.containers().items()}
+        addresses = {name: {port["URL"] for port in found if port["PublishedPort"]} for name, found in ports.items()}
+        return {name: found for name, found in addresses.items() if found}
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30)

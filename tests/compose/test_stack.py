@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -23,6 +24,11 @@ def demo_model(stack: Stack) -> str:
     return engine_models()[0]
 
 
+def index(stack: Stack) -> dict[str, Any]:
+    found: dict[str, Any] = stack.get("/admin/index/status").json()
+    return found
+
+
 @pytest.fixture
 def openai(stack: Stack) -> OpenAI:
     return OpenAI(base_url=f"{stack.url}/v1", api_key="none", timeout=120, max_retries=0)
@@ -38,10 +44,7 @@ def test_every_container_is_healthy(stack: Stack) -> None:
 
 
 def test_nothing_but_nginx_is_published_and_only_on_loopback(stack: Stack) -> None:
-    published = stack.published()
-
-    assert list(published) == ["nginx"]
-    assert published["nginx"].startswith("127.0.0.1:")
+    assert stack.published() == {"nginx": {"127.0.0.1"}}
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz", "/internal/fleet"])
@@ -94,8 +97,8 @@ def test_a_session_remembers_its_turns(openai: OpenAI, stack: Stack, demo_model:
 
 
 def test_the_assistant_cites_the_repositorys_own_docs(stack: Stack, demo_model: str) -> None:
-    assert stack.eventually(lambda: stack.get("/admin/index/status").json()["status"] == "ready", within_seconds=120)
-    question = {"role": "user", "content": "What does SIGTERM do to the streams of a service?"}
+    assert stack.eventually(lambda: index(stack).get("status") == "ready", within_seconds=120)
+    question = {"role": "user", "content": "How do engines come and go?"}
     answer = stack.post("/v1/chat/completions", {"model": "sage-default", "messages": [question], "max_tokens": 24})
 
     message = answer.json()["choices"][0]["message"]
@@ -104,13 +107,13 @@ def test_the_assistant_cites_the_repositorys_own_docs(stack: Stack, demo_model: 
 
 
 def test_an_index_survives_a_restart(stack: Stack) -> None:
-    assert stack.eventually(lambda: stack.get("/admin/index/status").json()["status"] == "ready", within_seconds=120)
-    before = stack.get("/admin/index/status").json()["index"]["created_at"]
+    assert stack.eventually(lambda: index(stack).get("status") == "ready", within_seconds=120)
+    before = index(stack)["index"]["created_at"]
     stack.compose("restart", "rag-indexer")
 
     def back_with_the_same_index() -> bool:
-        found = stack.get("/admin/index/status").json()
-        return bool(found["status"] == "ready" and found["index"]["created_at"] == before)
+        found = index(stack)
+        return bool(found.get("status") == "ready" and found["index"]["created_at"] == before)
 
     assert stack.eventually(back_with_the_same_index)
 
