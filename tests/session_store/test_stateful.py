@@ -31,17 +31,14 @@ class Modelled:
     auto_title: str = ""
     active: float = 0
     spoken: list[tuple[wire.Role, str]] = field(default_factory=list)
+    instructions: list[str] = field(default_factory=list)
     turns: dict[str, int] = field(default_factory=dict)
 
     def context(self) -> list[str]:
-        """Everything fits the budget here: the last instructions, then the last dialogs."""
-        instructions: list[str] = []
-        for before, (role, text) in zip([("user", ""), *self.spoken], self.spoken, strict=False):
-            if role == "system":
-                instructions = [*instructions, text] if before[0] == "system" else [text]
+        """Everything fits the budget here: the instructions of the last turn that had any, then the last dialogs."""
         words = [(role, text) for role, text in self.spoken if role != "system"]
         starts = [index for index, (role, _) in enumerate(words) if role == "user"][-MAX_DIALOGS:]
-        return instructions + ([text for _, text in words[starts[0] :]] if starts else [])
+        return self.instructions + ([text for _, text in words[starts[0] :]] if starts else [])
 
 
 class SessionsAgainstAModel(RuleBasedStateMachine):
@@ -84,13 +81,14 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
         turn = wire.Turn(turn_id=str(self.turns), messages=messages)
         stored = self.run(self.desk.sessions.commit(self.owner, name, turn))
         kept = self.model.setdefault(name, Modelled())
-        if kept.spoken and kept.spoken[-1][0] == ordered[0] == "system":
-            kept.spoken.append(("developer", ""))  # two runs, not one: a turn's instructions replace earlier ones
         kept.spoken += [(message.role, str(message.content)) for message in messages]
+        kept.instructions = [
+            text for role, text in kept.spoken[-len(messages) :] if role == "system"
+        ] or kept.instructions
         questions = [str(message.content) for message in messages if message.role == "user"]
         kept.auto_title = kept.auto_title or (questions[0] if questions else "")
         kept.active = active
-        count = len([one for one in kept.spoken if one[0] != "developer"])
+        count = len(kept.spoken)
         kept.turns[turn.turn_id] = count
         assert stored == wire.TurnStored(session_id=name, message_count=count)
 
@@ -114,7 +112,7 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
             return
         self.run(cleared)
         kept = self.model[name]
-        kept.spoken, kept.auto_title, kept.active = [], "", active
+        kept.spoken, kept.instructions, kept.auto_title, kept.active = [], [], "", active
         kept.turns = dict.fromkeys(kept.turns, 0)
 
     @rule(name=NAMES)
@@ -150,9 +148,9 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
         listed = self.run(self.desk.sessions.page(self.owner, wire.ListQuery()))
         expected = sorted(self.model.items(), key=lambda item: item[1].active, reverse=True)
         assert [(one.id, one.title, one.message_count) for one in listed.sessions] == [
-            (name, kept.title or kept.auto_title or "New chat", self.count(kept)) for name, kept in expected
+            (name, kept.title or kept.auto_title or "New chat", len(kept.spoken)) for name, kept in expected
         ]
-        assert listed.stats.total_messages == sum(map(self.count, self.model.values()))
+        assert listed.stats.total_messages == sum(len(kept.spoken) for kept in self.model.values())
         assert listed.stats.total_sessions == len(self.model)
 
     @invariant()
@@ -161,11 +159,7 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
             told = self.run(self.desk.memories.context(self.owner, name, wire.ContextRequest()))
             session = self.run(self.desk.sessions.read(self.owner, name))
             assert texts(told.messages) == kept.context()
-            assert texts(session.messages) == [text for role, text in kept.spoken if role != "developer"]
-
-    @staticmethod
-    def count(kept: Modelled) -> int:
-        return sum(role != "developer" for role, _ in kept.spoken)
+            assert texts(session.messages) == [text for _, text in kept.spoken]
 
     def teardown(self) -> None:
         if self.redis is not None:

@@ -1,6 +1,7 @@
 """What only Redis can get wrong: expiry, scripts forgotten, an index that is told too little, answers mixed up."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator
 
@@ -93,7 +94,7 @@ async def test_an_expired_session_is_gone_and_leaves_the_list(redis: Redis) -> N
         while await names(redis, "sage:session:*"):
             await asyncio.sleep(0.01)
 
-    found = await listed(sessions)
+    found = await listed(sessions, NOW + 2 * GRACE_US)
 
     assert (await sessions.read(key()), found) == (None, [])
     assert await sessions.totals("local") == Totals(0, 0)
@@ -142,6 +143,36 @@ async def test_removal_spares_a_session_that_the_index_thinks_idle(redis: Redis,
 
     assert await sessions.remove_idle("local", until_us=NOW) == 0
     assert await redis.zscore("sage:sessions:{local}", "s1") == NOW + 100
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_after_any_race_the_index_holds_exactly_the_sessions_that_exist(
+    redis: Redis, sessions: RedisSessions, seed: int
+) -> None:
+    """Turns, deletions, clears and removals of the same few sessions at once, then one reading of the list."""
+    chance = random.Random(seed)
+    ticks = itertools.count(NOW)
+
+    async def anything(number: int) -> None:
+        session, now_us = key(f"s{chance.randrange(5)}"), next(ticks)
+        match chance.randrange(8):
+            case 0 | 1:
+                await sessions.delete(session)
+            case 2:
+                await sessions.clear(session, now_us=now_us)
+            case 3:
+                await sessions.remove_idle("local", until_us=now_us - chance.randrange(20))
+            case _:
+                await sessions.append(session, turn_of(str(number), "x", "y", now_us=now_us))
+
+    for _ in range(10):
+        await asyncio.gather(*(anything(number) for number in range(40)))
+    found = await listed(sessions, NOW + 2 * GRACE_US)
+
+    exist = {name.split("/")[1].split("}")[0] for name in await names(redis, "sage:session:*:meta")}
+    messages = [await redis.llen(f"sage:session:{{local/{name}}}:messages") for name in exist]
+    assert set(found) == exist
+    assert await sessions.totals("local") == Totals(len(exist), sum(messages))
 
 
 async def test_a_lost_session_is_swept_out_of_the_index(redis: Redis, sessions: RedisSessions) -> None:

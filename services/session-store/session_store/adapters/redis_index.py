@@ -59,9 +59,9 @@ class RedisIndex:
             places = [place for place in places if place < after]
         return Entries(places[:count], places[count - 1] if len(places) > count else None)
 
-    async def oldest(self, owner: str, until_us: int, count: int) -> list[str]:
-        limits = ("BYSCORE", "LIMIT", 0, count)
-        return [name.decode() for name in await send(self._redis, "ZRANGE", _index(owner), "-inf", until_us, *limits)]
+    async def oldest(self, owner: str, until_us: int, count: int) -> list[Place]:
+        limits = ("BYSCORE", "LIMIT", 0, count, "WITHSCORES")
+        return _places(await send(self._redis, "ZRANGE", _index(owner), "-inf", until_us, *limits))
 
     def known_counts(self, owner: str, session_ids: Sequence[str]) -> tuple[Argument, ...]:
         """The command that reads what the index knows of these sessions, each as `known_activity` reads it."""

@@ -122,11 +122,11 @@ class RedisSessions:
         removed = seen = 0
         while at_most is None or seen < at_most:
             async with _asked():
-                ids = await self._index.oldest(owner, until_us, BATCH)
-                if not ids:
+                places = await self._index.oldest(owner, until_us, BATCH)
+                if not places:
                     break
-                removed += await self._removed(owner, ids, until_us)
-            seen += len(ids)
+                removed += await self._removed(owner, places, until_us)
+            seen += len(places)
         return removed
 
     async def totals(self, owner: str) -> Totals:
@@ -149,15 +149,19 @@ class RedisSessions:
                 await self._index.note(owner, record.session_id, record.active_us, record.message_count)
         return records
 
-    async def _removed(self, owner: str, ids: Sequence[str], until_us: int) -> int:
-        calls = [(_keys(SessionKey(owner, session_id)), (until_us,)) for session_id in ids]
+    async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> int:
+        calls = [(_keys(SessionKey(owner, place.session_id)), (until_us,)) for place in places]
         answers = await _DELETE.run_each(self._redis, calls)
-        await self._index.forget(
-            owner, [(name, until_us) for name, (told, *_) in zip(ids, answers, strict=True) if told != b"active"]
-        )
-        for name, (told, active_us, count) in zip(ids, answers, strict=True):
-            if told == b"active":  # the index had missed its last activity
-                await self._index.note(owner, name, active_us, count)
+        gone: list[tuple[str, int]] = []
+        for place, (told, active_us, count) in zip(places, answers, strict=True):
+            match told:
+                case b"active":  # the index had missed its last activity
+                    await self._index.note(owner, place.session_id, active_us, count)
+                case b"removed":  # and perhaps begun again meanwhile, which the index must keep
+                    gone.append((place.session_id, active_us))
+                case _:
+                    gone.append((place.session_id, place.active_us))
+        await self._index.forget(owner, gone)
         return sum(told == b"removed" for told, *_ in answers)
 
 
