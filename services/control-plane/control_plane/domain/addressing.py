@@ -44,11 +44,15 @@ class Policy:
     networks: tuple[IPNetwork, ...] = PRIVATE
 
     def check(self, address: IPAddress) -> None:
-        """Raises AddressRefused unless every address that `address` stands for is allowed."""
-        for meant in _meanings(address):
-            reason = self._refusal(meant)
-            if reason is not None:
-                raise AddressRefused(f"{address} may not be an engine's address: {reason}", param="host")
+        """Raises AddressRefused unless `address`, and every address that it carries, is allowed."""
+        direct = _unmapped(address)
+        reasons = [self._refusal(direct), *(self._refusal_carried(inner) for inner in _carried(direct))]
+        reason = next((told for told in reasons if told is not None), None)
+        if reason is not None:
+            raise AddressRefused(f"{address} may not be an engine's address: {reason}", param="host")
+
+    def _refusal_carried(self, address: IPv4Address) -> str | None:
+        return "it is carried to loopback" if address.is_loopback else self._refusal(address)
 
     def _refusal(self, address: IPAddress) -> str | None:
         reason: str | None = None
@@ -113,15 +117,16 @@ def _literal(text: str) -> IPAddress | None:
     return found
 
 
-def _meanings(address: IPAddress) -> Iterator[IPAddress]:
-    """The address itself, or the IPv4 addresses that an IPv6 one carries: a packet to it may end there."""
+def _unmapped(address: IPAddress) -> IPAddress:
+    """An IPv4-mapped address is its IPv4 address, only spelled differently."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _carried(address: IPAddress) -> Iterator[IPv4Address]:
+    """The IPv4 addresses to which tunnels and translators forward a packet sent to this one."""
     if isinstance(address, IPv4Address):
-        yield address
         return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-        return
-    yield address
     if address.sixtofour is not None:
         yield address.sixtofour
     if address.teredo is not None:
