@@ -261,7 +261,7 @@ async def test_the_compose_configuration_is_one_that_nginx_accepts(name: str, tm
     if not BINARIES[name].exists():
         pytest.skip("no nginx of the system's own")
     config = tmp_path / "nginx.conf"
-    config.write_text(front_door.compose(front_door.TEMPLATE.read_text()))
+    config.write_text(front_door.compose(front_door.TEMPLATE.read_text()).replace("/tmp/", f"{tmp_path}/"))
     process = await asyncio.create_subprocess_exec(
         BINARIES[name], "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(config), stderr=asyncio.subprocess.PIPE
     )

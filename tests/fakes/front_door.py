@@ -71,7 +71,7 @@ async def nginx(binary: Path, upstreams: Mapping[str, list[str]]) -> AsyncGenera
         log = Path(folder) / "stdout.log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                binary, "-p", folder, "-c", str(config), "-e", "stderr", "-g", "daemon off;", stdout=output
+                binary, "-p", folder, "-c", str(config), "-e", "stderr", stdout=output
             )
             try:
                 await accepts(port)

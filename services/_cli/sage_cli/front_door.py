@@ -38,7 +38,7 @@ def local(door: FrontDoor, template: str) -> str:
     """The local stack's: its state is below the prefix, and addresses never change while it runs."""
     values = {
         # As root the workers would become `nobody`, who may not enter a home.
-        "PROCESS": "user root;" if door.as_root else "",
+        "PROCESS": "daemon off;" + ("\nuser root;" if door.as_root else ""),
         "WORKER_PROCESSES": str(door.workers),
         "WORKER_CONNECTIONS": str(door.connections),
         "OPEN_FILES": str(door.open_files),

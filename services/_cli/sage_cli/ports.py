@@ -1,0 +1,96 @@
+"""Ports: which are free, and who has one that is not."""
+
+import errno
+import random
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+
+import psutil
+
+from sage_cli.failures import Failed
+
+INTERNAL = (20_000, 32_000)
+"""Below what the kernel gives to outgoing connections: none of those may take a port while its service restarts."""
+
+
+def chosen(names: Iterable[str], *, kept: Mapping[str, int]) -> dict[str, int]:
+    """A free port on loopback for each name; the one it had before where that is still free."""
+    found: dict[str, int] = {}
+    candidates = _candidates()
+    with ExitStack() as held:
+        for name in names:
+            before = [kept[name]] if name in kept else []
+            for port in chain(before, candidates):
+                if port not in found.values() and (probe := _bound("127.0.0.1", port)) is not None:
+                    held.enter_context(probe)
+                    found[name] = port
+                    break
+            else:
+                raise Failed("no free port was found on this machine")
+    return found
+
+
+def require_free(host: str, port: int) -> None:
+    """Fails in a sentence when the front door cannot listen there."""
+    try:
+        with _listening(host, port):
+            return
+    except OSError as error:
+        match error.errno:
+            case errno.EADDRINUSE:
+                told = f"port {port} is in use{_holder(port)}: stop that, or choose another port with SAGE_GATEWAY_PORT"
+            case errno.EACCES:
+                told = f"port {port} is for root alone: choose one above 1023 with SAGE_GATEWAY_PORT"
+            case _:
+                told = f"nothing can listen on {host}:{port}: {error.strerror or error}"
+        raise Failed(told) from error
+
+
+def _holder(port: int) -> str:
+    """` by name (pid 12)`, or nothing where the kernel will not tell."""
+    try:
+        connections = psutil.net_connections("inet")
+    except (psutil.Error, OSError):
+        return ""
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+            try:
+                name = psutil.Process(connection.pid).name()
+            except psutil.Error:
+                name = "a process"
+            return f" by {name} (pid {connection.pid})"
+    return " by a process of another user"
+
+
+def _candidates() -> Iterator[int]:
+    low, high = INTERNAL
+    try:
+        ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        ephemeral = high
+    high = ephemeral if low + 1000 < ephemeral < high else high
+    yield from random.sample(range(low, high), k=500)
+
+
+def _bound(host: str, port: int) -> socket.socket | None:
+    try:
+        return _listening(host, port)
+    except OSError:
+        return None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    probe = socket.socket(family, kind, protocol)
+    try:
+        # As the servers do: connections of the last run that still wait for their end are no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        probe.listen(1)
+    except OSError:
+        probe.close()
+        raise
+    return probe
