@@ -1,6 +1,7 @@
 """A chat-gateway on a real socket, with fake services and fake engines around it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import aiohttp
 import msgspec
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 
 from chat_gateway.app import assemble, create_app
 from chat_gateway.settings import Settings
-from sage_contracts import sse
+from sage_contracts import names, sse
 from tests.fakes.cluster import serve
 from tests.fakes.engine import FakeEngine
 from tests.fakes.redis_server import RedisServer
@@ -58,10 +60,11 @@ class Answered:
 
 
 class Gateway:
-    def __init__(self, url: str, http: aiohttp.ClientSession, services: FakeServices) -> None:
+    def __init__(self, url: str, http: aiohttp.ClientSession, services: FakeServices, redis: Redis) -> None:
         self.url = url
         self.http = http
         self.services = services
+        self.redis = redis
 
     async def get(self, path: str) -> Answered:
         async with self.http.get(self.url + path) as response:
@@ -80,6 +83,23 @@ class Gateway:
         headers = fields.pop("headers", {})
         return await self.post(CHAT, chat_body(text, model=model, **fields), **headers)
 
+    async def hint(self) -> None:
+        """What control-plane does when the fleet has changed."""
+        await self.redis.publish(names.FLEET_CHANNEL, str(self.services.fleet.version))
+
+    async def tells_load(self, load: dict[str, int]) -> None:
+        """Return when the gateway has told Redis that this is in flight."""
+        async with asyncio.timeout(5):
+            while await self._told_load() != load:
+                await asyncio.sleep(0.05)
+
+    async def _told_load(self) -> dict[str, int]:
+        told: dict[str, int] = {}
+        for key in await self.redis.keys(names.LOAD_KEY + "*"):
+            counts = await self.redis.hgetall(key)
+            told |= {bytes(engine).decode(): int(count) for engine, count in counts.items()}
+        return told
+
     def opened(self, path: str, body: object, **headers: str) -> Any:
         """The answer as a context manager: leaving it early is a client that leaves."""
         data = body if isinstance(body, bytes) else msgspec.json.encode(body)
@@ -94,7 +114,7 @@ def chat_body(text: str = "hello", *, model: str | None = "tiny", **fields: Any)
 
 @asynccontextmanager
 async def gateway(
-    redis: RedisServer, *engines: FakeEngine, embedders: tuple[FakeEngine, ...] = (), **settings: Any
+    redis: RedisServer, *engines: FakeEngine, embedders: Sequence[FakeEngine] = (), **settings: Any
 ) -> AsyncGenerator[Gateway]:
     """The engines are started, READY, and stopped at the end."""
     async with AsyncExitStack() as stack:
@@ -109,12 +129,20 @@ async def gateway(
         registry = CollectorRegistry()
         url = await stack.enter_async_context(serve(create_app(assemble(config, registry), registry)))
         http = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        yield Gateway(url, http, services)
+        client = await stack.enter_async_context(Redis.from_url(redis.url))
+        yield Gateway(url, http, services, client)
 
 
-async def first_frames(response: aiohttp.ClientResponse, count: int) -> AsyncIterator[bytes]:
-    cutter = sse.Frames()
-    while count:
-        for frame in cutter.feed(await response.content.readany()):
-            count -= 1
-            yield frame
+async def within(event: asyncio.Event, seconds: float = 5.0) -> None:
+    """Return when `event` is set; TimeoutError if it is not in time."""
+    async with asyncio.timeout(seconds):
+        await event.wait()
+
+
+async def first_frames(response: aiohttp.ClientResponse, count: int) -> list[bytes]:
+    """The stream's first frames, once they have come; the rest stays unread."""
+    cutter, found = sse.Frames(), list[bytes]()
+    async with asyncio.timeout(5):
+        while len(found) < count:
+            found += cutter.feed(await response.content.readany())
+    return found

@@ -1,9 +1,10 @@
 import pytest
 
+from chat_gateway.domain.fleet import Fleet
 from chat_gateway.domain.resolving import Route, Routes, Upstream
 from sage_contracts.errors import ModelNotFound, NoEngineAvailable, SageError
 from sage_contracts.fleet import EngineKind, FleetEngine
-from tests.chat_gateway.domain.test_fleet import Fleet, engine, fleet_of
+from tests.chat_gateway.domain.test_fleet import engine, fleet_of
 
 UPSTREAM = Upstream("http://up/v1", model="big", api_key="k")
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import aiohttp
 
@@ -43,7 +42,6 @@ async def engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         read_bufsize=READ_BUFFER_BYTES,
-        trace_configs=[_tells_reuse()],
         skip_auto_headers=("User-Agent",),
     ) as http:
         yield http
@@ -80,28 +78,19 @@ class OpenAIEngines:
             raise
 
     async def _sent(self, target: Target, url: str, body: bytes) -> aiohttp.ClientResponse:
-        """
-        The answer's head. A connection kept from an earlier request may have been closed just now: then the engine has
-        not seen the request, and it is sent once more.
-        """
-        for is_repeat in (False, True):
-            connection = SimpleNamespace(reused=False)
-            try:
-                return await self._http.post(
-                    url,
-                    data=body,
-                    headers=_headers(target),
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._patience.connect),
-                    allow_redirects=False,
-                    trace_request_ctx=connection,
-                )
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-                raise EngineRefused(_reason(error)) from error
-            except aiohttp.ClientError as error:
-                if connection.reused and not is_repeat and isinstance(error, aiohttp.ClientConnectionError):
-                    continue
-                raise EngineDropped(type(error).__name__) from error
-        raise EngineDropped("closed twice")
+        """The answer's head."""
+        try:
+            return await self._http.post(
+                url,
+                data=body,
+                headers=_headers(target),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._patience.connect),
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise EngineRefused(_reason(error)) from error
+        except aiohttp.ClientError as error:
+            raise EngineDropped(type(error).__name__) from error
 
     def _too_slow(self, *, streamed: bool) -> str:
         if streamed:
@@ -167,12 +156,3 @@ def _reason(error: Exception) -> str:
         return "no connection in time"
     cause = error.__cause__
     return (cause.strerror if isinstance(cause, OSError) else None) or type(error).__name__
-
-
-def _tells_reuse() -> aiohttp.TraceConfig:
-    async def reused(_: aiohttp.ClientSession, told: SimpleNamespace, __: object) -> None:
-        told.trace_request_ctx.reused = True
-
-    config = aiohttp.TraceConfig()
-    config.on_connection_reuseconn.append(reused)
-    return config

@@ -5,10 +5,11 @@ from typing import Annotated
 from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter
+from litestar.response.base import ASGIResponse
 
 from chat_gateway.domain.completions import Completions
 from chat_gateway.domain.requests import ask_of
-from chat_gateway.routes.replies import AnyResponse, responded
+from chat_gateway.routes.replies import responded
 from sage_chassis import bodies
 from sage_chassis.bodies import StrictRequest
 from sage_contracts import chat as wire
@@ -21,7 +22,7 @@ async def create_completion(
     request: StrictRequest,
     completions: NamedDependency[Completions],
     session_header: Annotated[str | None, HeaderParameter(name=SESSION_ID_HEADER)] = None,
-) -> AnyResponse:
+) -> ASGIResponse:
     raw = await request.body()
     fields = bodies.decode_object(raw)
     ask = ask_of(raw, fields, bodies.convert(fields, ChatPeek), session_header)

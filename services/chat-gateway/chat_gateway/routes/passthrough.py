@@ -2,9 +2,10 @@
 
 from litestar import post
 from litestar.di import NamedDependency
+from litestar.response.base import ASGIResponse
 
 from chat_gateway.domain.completions import Completions
-from chat_gateway.routes.replies import AnyResponse, responded
+from chat_gateway.routes.replies import responded
 from sage_chassis import bodies
 from sage_chassis.bodies import StrictRequest
 from sage_contracts import chat as wire
@@ -12,7 +13,7 @@ from sage_contracts.chat import ModelPeek
 
 
 @post(wire.COMPLETIONS.route, status_code=wire.COMPLETIONS.status)
-async def create_text_completion(request: StrictRequest, completions: NamedDependency[Completions]) -> AnyResponse:
+async def create_text_completion(request: StrictRequest, completions: NamedDependency[Completions]) -> ASGIResponse:
     raw = await request.body()
     peek = bodies.convert(bodies.decode_object(raw), ModelPeek)
     return await responded(
@@ -24,7 +25,7 @@ async def create_text_completion(request: StrictRequest, completions: NamedDepen
 
 
 @post(wire.EMBEDDINGS.route, status_code=wire.EMBEDDINGS.status)
-async def create_embeddings(request: StrictRequest, completions: NamedDependency[Completions]) -> AnyResponse:
+async def create_embeddings(request: StrictRequest, completions: NamedDependency[Completions]) -> ASGIResponse:
     raw = await request.body()
     peek = bodies.convert(bodies.decode_object(raw), ModelPeek)
     return await responded(

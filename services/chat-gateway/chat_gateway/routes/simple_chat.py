@@ -3,9 +3,10 @@
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from litestar.response.base import ASGIResponse
 
 from chat_gateway.domain.simple import SimpleChat
-from chat_gateway.routes.replies import AnyResponse, responded
+from chat_gateway.routes.replies import responded
 from sage_chassis.bodies import StrictRequest
 from sage_chassis.client import ServiceClient
 from sage_contracts import chat as wire
@@ -19,7 +20,7 @@ _NOTHING_GIVEN = sessions.NewSession()
 @post(wire.MESSAGE.route, status_code=wire.MESSAGE.status)
 async def send_message(
     request: StrictRequest, data: JSONBody[wire.SimpleMessage], simple_chat: NamedDependency[SimpleChat]
-) -> AnyResponse:
+) -> ASGIResponse:
     return await responded(request, simple_chat.answer(data))
 
 
