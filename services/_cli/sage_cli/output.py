@@ -14,7 +14,8 @@ from sage_cli.failures import Failed
 
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-out = Console(soft_wrap=True, highlight=False)
+# Nothing is folded where there is no window to fit into: a pipe, a file.
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 1000)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -32,8 +33,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, not
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    # Nothing is folded where there is no window to fit into: a pipe, a file.
-    out.print(table, width=None if out.is_terminal else 1000)
+    out.print(table)
 
 
 def print_failure(failed: Failed) -> None:
