@@ -32,7 +32,8 @@ def test_variables_become_fields() -> None:
 
 def test_an_empty_variable_is_an_absent_one() -> None:
     assert (
-        load(Settings, prefix="SAGE_X_", env={"SAGE_REDIS_URL": "r", "SAGE_X_LIMIT_SECONDS": " "}).limit_seconds == 2.5
+        load(Settings, prefix="SAGE_X_", env={"SAGE_REDIS_URL": "redis://r", "SAGE_X_LIMIT_SECONDS": " "}).limit_seconds
+        == 2.5
     )
 
 
@@ -40,9 +41,9 @@ def test_an_empty_variable_is_an_absent_one() -> None:
     ("env", "told"),
     [
         ({}, "SAGE_REDIS_URL is not set"),
-        ({"SAGE_REDIS_URL": "r", "SAGE_X_LIMIT_SECONDS": "soon"}, "SAGE_X_LIMIT_SECONDS='soon': "),
-        ({"SAGE_REDIS_URL": "r", "SAGE_X_LIMIT_SECONDS": "-1"}, "SAGE_X_LIMIT_SECONDS='-1': "),
-        ({"SAGE_REDIS_URL": "r", "SAGE_X_ON": "maybe"}, "SAGE_X_ON='maybe': "),
+        ({"SAGE_REDIS_URL": "redis://r", "SAGE_X_LIMIT_SECONDS": "soon"}, "SAGE_X_LIMIT_SECONDS='soon': "),
+        ({"SAGE_REDIS_URL": "redis://r", "SAGE_X_LIMIT_SECONDS": "-1"}, "SAGE_X_LIMIT_SECONDS='-1': "),
+        ({"SAGE_REDIS_URL": "redis://r", "SAGE_X_ON": "maybe"}, "SAGE_X_ON='maybe': "),
     ],
 )
 def test_a_wrong_variable_is_named(env: dict[str, str], told: str) -> None:
@@ -58,7 +59,7 @@ def test_every_wrong_variable_is_named_at_once() -> None:
 
 def test_a_secret_is_not_shown() -> None:
     with pytest.raises(SettingsError) as caught:
-        load(Settings, prefix="SAGE_X_", env={"SAGE_REDIS_URL": "r", "SAGE_X_API_KEY": "hunter2"})
+        load(Settings, prefix="SAGE_X_", env={"SAGE_REDIS_URL": "redis://r", "SAGE_X_API_KEY": "hunter2"})
     assert "hunter2" not in str(caught.value)
 
 

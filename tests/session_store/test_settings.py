@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from sage_chassis.redis_client import connect
 from sage_chassis.settings import SettingsError
 from session_store.settings import Settings, read
 
@@ -23,6 +24,8 @@ def test_a_ttl_is_seconds_or_has_a_unit(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("SAGE_REDIS_URL", "localhost:6379"),
+        ("SAGE_REDIS_URL", "redis://:secret@localhost:port/0"),
         ("SAGE_SESSION_TTL", "soon"),
         ("SAGE_SESSION_TTL", "-1"),
         ("SAGE_SESSION_TTL", "1w"),
@@ -37,6 +40,29 @@ def test_a_ttl_is_seconds_or_has_a_unit(text: str, seconds: float) -> None:
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         read({name: value})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://:p%40ss@10.0.0.1:6379/3",
+        "rediss://user:word@redis.example:6380/0?ssl_cert_reqs=none",
+        "redis://[::1]:6379",
+        "unix:///run/redis.sock?db=1",
+    ],
+)
+def test_an_address_of_redis_may_be_any_that_redis_py_reads(url: str) -> None:
+    connect(url)
+
+    assert read({"SAGE_REDIS_URL": url}).redis_url == url
+
+
+def test_a_wrong_address_of_redis_does_not_show_its_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read({"SAGE_REDIS_URL": "redis://:secret@localhost:port/0"})
+
+    assert "secret" not in str(caught.value)
 
 
 async def test_a_memory_that_comes_later_stops_the_start_with_one_sentence() -> None:

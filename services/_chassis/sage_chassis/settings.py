@@ -11,7 +11,12 @@ from msgspec import Meta
 T = TypeVar("T", bound=msgspec.Struct)
 
 RedisURL = Annotated[
-    str, Meta(description="The Redis or Valkey that all services share.", extra={"env": "SAGE_REDIS_URL"})
+    str,
+    Meta(
+        pattern=r"^(rediss?://([^@/]*@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?(/[0-9]*)?(\?.*)?|unix://.+)$",
+        description="The Redis or Valkey that all services share.",
+        extra={"env": "SAGE_REDIS_URL"},
+    ),
 ]
 
 

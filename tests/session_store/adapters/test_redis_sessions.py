@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from sage_contracts.errors import StoreUnavailable
+from session_store.adapters.redis_scripts import send
 from session_store.adapters.redis_sessions import GRACE_US, RedisSessions
 from session_store.domain.records import MICROS, Totals
 from tests.session_store.parts import NOON, key, redis_client, texts, turn_of
@@ -218,8 +219,12 @@ async def test_more_callers_than_connections_wait_their_turn(redis_url: str) -> 
         assert await sessions.totals("local") == Totals(1, 100)
 
 
-async def test_cancelled_calls_never_hand_their_answer_to_another(redis_url: str) -> None:
-    """CVE-2023-28858: a call cancelled while it waited left its answer on the connection, for the next caller."""
+async def test_cancelled_calls_never_hand_their_answer_to_another(redis: Redis, redis_url: str) -> None:
+    """
+    CVE-2023-28858: a call cancelled while it waited left its answer on the connection, for the next caller.
+
+    A script keeps the server busy for a while, so that many are cancelled just then.
+    """
     chance = random.Random(7)
     owners = [f"owner{number}" for number in range(20)]
     async with redis_client(redis_url, max_connections=8) as client:
@@ -234,6 +239,7 @@ async def test_cancelled_calls_never_hand_their_answer_to_another(redis_url: str
 
         finished = cancelled = 0
         for _ in range(25):
+            busy = asyncio.create_task(send(redis, "EVAL", "for i = 1, 200000 do local x = i * i end", 0))
             tasks = [asyncio.create_task(read(chance.choice(owners))) for _ in range(24)]
             await asyncio.sleep(chance.random() * 0.004)
             for task in chance.sample(tasks, 12):
@@ -242,6 +248,7 @@ async def test_cancelled_calls_never_hand_their_answer_to_another(redis_url: str
                 cancelled += isinstance(answer, asyncio.CancelledError)
                 finished += answer is True
                 assert answer is True or isinstance(answer, asyncio.CancelledError)
+            await busy
 
         assert all([await read(owner) for owner in owners])
     assert finished > 100
