@@ -1,6 +1,7 @@
 """A chat-gateway on a real socket, with fake services and fake engines around it."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -97,12 +98,14 @@ class Gateway:
         told: dict[str, int] = {}
         for key in await self.redis.keys(names.LOAD_KEY + "*"):
             counts = await self.redis.hgetall(key)
-            told |= {bytes(engine).decode(): int(count) for engine, count in counts.items()}
+            told |= {engine.decode(): int(count) for engine, count in counts.items() if isinstance(engine, bytes)}
         return told
 
     def opened(self, path: str, body: object, **headers: str) -> Any:
         """The answer as a context manager: leaving it early is a client that leaves."""
-        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        data: Any = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        if len(data) > 1_000_000:
+            data = io.BytesIO(data)  # as aiohttp wants it
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.http.post(self.url + path, data=data, headers={"content-type": "application/json", **named})
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import openai
 import pytest
 
@@ -109,6 +110,14 @@ async def test_tool_calls_pass(shared_redis: RedisServer) -> None:
 
     (call,) = completion.choices[0].message.tool_calls or []
     assert (call.function.name, call.function.arguments) == ("add", '{"a": 1}')
+
+
+async def test_a_large_request_reaches_the_engine_whole(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(words=("ok",)))
+    async with gateway(shared_redis, engine) as gate:
+        answer = await gate.chat("x" * 5_000_000)
+
+    assert (answer.text, len(engine.seen[0].raw)) == ("ok", len(msgspec.json.encode(chat_body("x" * 5_000_000))))
 
 
 @pytest.mark.parametrize("rag", [False, None])

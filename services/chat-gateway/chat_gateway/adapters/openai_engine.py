@@ -1,6 +1,7 @@
 """Any server that speaks the OpenAI API: vLLM, SGLang, llama.cpp, Ollama, TEI, OpenAI itself."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ READ_BUFFER_BYTES = 256 * 1024
 KEEP_ALIVE_SECONDS = 4.0
 """Below the 5 s after which uvicorn and llama.cpp close an idle connection: a POST sent just then would be lost."""
 FINISH_SECONDS = 1.0
+LARGE_BODY_BYTES = 1024 * 1024
+"""Beyond it aiohttp wants something to read from, so that one body does not hold up all other requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class OpenAIEngines:
         try:
             return await self._http.post(
                 url,
-                data=body,
+                data=body if len(body) < LARGE_BODY_BYTES else io.BytesIO(body),
                 headers=_headers(target),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._patience.connect),
                 allow_redirects=False,

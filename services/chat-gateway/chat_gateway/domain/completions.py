@@ -68,7 +68,7 @@ class Completions:
         measured = Measured("chat", route.label, self._meter, self._clock)
         prepared = await self._prepared(ask, route)
         opened = await self._dispatch.open(route, CHAT_PATH, prepared.body, streamed=ask.streamed)
-        if not prepared.is_read:
+        if not prepared.is_read and not route.is_pipeline:
             return await _plain(opened, measured)
         return await self._read(opened, measured, prepared, route)
 
@@ -116,7 +116,7 @@ class Completions:
             }
         exchange = Exchange(measured, self._meter, prepared.turn, metadata)
         quoter: Quoter | None = None
-        if prepared.grounds is not None:
+        if prepared.grounds is not None or route.is_pipeline:
             quoter = Quoter(prepared.grounds, exchange.transcript, route.asked if route.is_pipeline else None)
             exchange.quote_with(quoter)
         headers = {SESSION_ID_HEADER: prepared.turn.session_id} if prepared.turn else {}

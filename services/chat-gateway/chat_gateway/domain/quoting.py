@@ -47,11 +47,15 @@ class Quotation:
 
 
 class Quoter:
-    """A Reader that rewrites. `model` is the name the client asked for, where the engine's must not show."""
+    """
+    A Reader that rewrites. `model` is the name the client asked for, where the engine's must not show; without
+    `grounds` that is all it changes.
+    """
 
-    def __init__(self, grounds: Grounds, transcript: Transcript, model: str | None) -> None:
+    def __init__(self, grounds: Grounds | None, transcript: Transcript, model: str | None) -> None:
         self.failed = False
-        self._grounds = grounds
+        self._grounds = grounds or Grounds()
+        self._context = grounds.context() if grounds else None
         self._transcript = transcript
         self._model = model
         self._quotations: dict[int, Quotation] = {}
@@ -110,7 +114,8 @@ class Quoter:
             return None
         if index not in self._quotations:
             self._quotations[index] = self._open[index] = Quotation(self._grounds)
-            delta["context"] = self._grounds.context()
+            if self._context is not None:
+                delta["context"] = self._context
         quotation = self._quotations[index]
         content = delta.get("content")
         if isinstance(content, str):
@@ -126,8 +131,9 @@ class Quoter:
         content = message.get("content")
         if isinstance(content, str):
             message["content"] = quotation.feed(content) + quotation.finish(choice.get("finish_reason"))
-        message["annotations"] = quotation.annotations()
-        message["context"] = self._grounds.context()
+        if self._context is not None:
+            message["annotations"] = quotation.annotations()
+            message["context"] = self._context
 
     def _chunk_with(self, choices: list[dict[str, Any]]) -> Chunk:
         return {**{name: value for name, value in self._last.items() if name != "usage"}, "choices": choices}
