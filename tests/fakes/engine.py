@@ -84,12 +84,18 @@ class FakeEngine:
         self.gate.set()
         self.left = asyncio.Event()
         self.finished = 0
+        self._transports: set[int] = set()
         self._runner: web.AppRunner | None = None
         self._answers = 0
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
+
+    @property
+    def connections(self) -> int:
+        """How many have asked something."""
+        return len(self._transports)
 
     def then(self, **changes: Any) -> None:
         """Answer the request after those already scripted differently."""
@@ -161,6 +167,7 @@ class FakeEngine:
             request.path, {name.lower(): value for name, value in request.headers.items()}, await request.read()
         )
         self.seen.append(seen)
+        self._transports.add(id(request.protocol))
         self.asked.set()
         return (self.next_scripts.pop(0) if self.next_scripts else self.script), seen
 
