@@ -16,11 +16,12 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
 
     redis-py waits without limit by default: a hung server would hold every request. One repeat on a fresh connection
     hides a restart of the server; commands that are not safe to repeat must be scripts that recognise a repeat.
-    Callers past `max_connections` wait their turn: redis-py's usual pool would refuse them at once.
+    Callers past `max_connections` wait their turn, at most a second: redis-py's usual pool would refuse them at once.
+    A service with that many callers keeps a deadline of its own over both.
     """
     pool = BlockingConnectionPool.from_url(
         url,
-        timeout=0.3,
+        timeout=1.0,
         socket_connect_timeout=0.5,
         socket_timeout=0.8,
         retry=Retry(ConstantBackoff(0.05), 1),

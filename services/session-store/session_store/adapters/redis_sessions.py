@@ -27,7 +27,7 @@ from session_store.domain.records import (
 
 log = logging.getLogger(__name__)
 
-BUDGET_SECONDS = 1.8
+BUDGET_SECONDS = 1.6
 """For one operation and all it asks of Redis, so that a caller knows within two seconds."""
 
 REMEMBERED_TURNS = 1_000
