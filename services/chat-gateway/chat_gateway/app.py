@@ -26,7 +26,7 @@ from chat_gateway.domain.resolving import Routes, Upstream
 from chat_gateway.domain.simple import SimpleChat
 from chat_gateway.domain.turns import Commits, Turns
 from chat_gateway.metrics import GatewayMetrics
-from chat_gateway.routes import chat, models, passthrough, service, simple_chat
+from chat_gateway.routes import chat, models, overview, passthrough, simple_chat
 from chat_gateway.settings import PORT, PREFIX, Settings
 from sage_chassis import app as chassis
 from sage_chassis import background, logs, redis_client, settings
@@ -36,7 +36,7 @@ from sage_chassis.health import Health
 from sage_chassis.settings import Listen
 from sage_contracts.service import Check
 
-SERVICE = service.SERVICE
+SERVICE = overview.SERVICE
 CONTROL_PLANE_SECONDS = 3.0
 
 
@@ -87,7 +87,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
 def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry) -> Litestar:
     return chassis.build(
         SERVICE,
-        routes=[*chat.ROUTES, *passthrough.ROUTES, *models.ROUTES, *service.ROUTES, *simple_chat.ROUTES],
+        routes=[*chat.ROUTES, *passthrough.ROUTES, *models.ROUTES, *overview.ROUTES, *simple_chat.ROUTES],
         parts=parts,
         kind=Parts,
         registry=registry,
