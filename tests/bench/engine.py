@@ -36,7 +36,9 @@ def stream(model: str) -> bytes:
         chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [choice]}
         return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
-    words = [frame({"role": "assistant", "content": "word "})] + [frame({"content": "word "}) for _ in range(FRAMES - 2)]
+    words = [frame({"role": "assistant", "content": "word "})] + [
+        frame({"content": "word "}) for _ in range(FRAMES - 2)
+    ]
     return b"".join([*words, frame({}, "stop"), b"data: [DONE]\n\n"])
 
 
@@ -45,6 +47,7 @@ class Bare:
     """Base URLs of an engine that answers one kind of answer, and of a bare nginx in front of it."""
 
     model: str
+    streams: bool
     engine: str
     bare: str
 
@@ -52,7 +55,10 @@ class Bare:
 @contextmanager
 def engines(folder: Path) -> Generator[tuple[Bare, Bare]]:
     """An engine of JSON answers and one of streams, each with a bare nginx in front, all in one nginx process."""
-    kinds = {"json": (answer("bench-json"), "application/json"), "stream": (stream("bench-stream"), "text/event-stream")}
+    kinds = {
+        "json": (answer("bench-json"), "application/json"),
+        "stream": (stream("bench-stream"), "text/event-stream"),
+    }
     servers, told = "", []
     for name, (body, media_type) in kinds.items():
         model = f"bench-{name}"
@@ -61,7 +67,14 @@ def engines(folder: Path) -> Generator[tuple[Bare, Bare]]:
         (folder / f"{name}.models").write_text(json.dumps(models))
         engine, bare = free_port(), free_port()
         servers += SERVERS.format(folder=folder, name=name, media_type=media_type, engine=engine, bare=bare)
-        told.append(Bare(model=model, engine=f"http://127.0.0.1:{engine}", bare=f"http://127.0.0.1:{bare}"))
+        told.append(
+            Bare(
+                model=model,
+                streams=name == "stream",
+                engine=f"http://127.0.0.1:{engine}",
+                bare=f"http://127.0.0.1:{bare}",
+            )
+        )
     folder.chmod(0o755)  # started by root, nginx reads files as nobody
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, servers=servers))

@@ -24,7 +24,8 @@ def run(service: str, *, prefix: str, port: int, check: Callable[[], object]) ->
         listen = load(Listen, prefix=prefix, defaults={"port": port})
         check()
     except SettingsError as error:
-        sys.exit(f"{service}: {error}")
+        sys.stderr.write(f"{service}: {error}\n")
+        sys.exit(2)
     module = service.replace("-", "_")
     Granian(
         f"{module}.app:main",

@@ -82,7 +82,7 @@ def test_an_unknown_fleet_is_no_reason_to_call_a_model_unknown() -> None:
     ("engines", "upstream", "expected"),
     [
         ([engine("a"), engine("b"), engine("c", "n", state="ERROR")], None, ["m", "sage-default"]),
-        ([engine("a"), engine("b", "emb", kind="embedding")], UPSTREAM, ["m", "emb", "sage-default"]),
+        ([engine("a"), engine("b", "emb", kind="embedding")], UPSTREAM, ["m", "sage-default", "emb"]),
         ([], UPSTREAM, ["big", "sage-default"]),
         ([], None, ["sage-default"]),
     ],

@@ -91,6 +91,6 @@ async def test_models_are_those_that_can_answer(shared_redis: RedisServer) -> No
 
     assert [(model.id, model.owned_by, model.object) for model in models.data] == [
         ("tiny", "engine", "model"),
-        ("emb", "engine", "model"),
         ("sage-default", "sage", "model"),
+        ("emb", "engine", "model"),
     ]

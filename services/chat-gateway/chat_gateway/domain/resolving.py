@@ -1,6 +1,6 @@
 """Which model answers a request, and where it is served."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chat_gateway.domain.fleet import Fleet, smallest_window
@@ -60,14 +60,22 @@ class Routes:
         raise self._refusal(name, kind)
 
     def models(self) -> list[Model]:
-        """What can be asked for now: models with a READY engine, the upstream's while there is none, the built-in."""
-        created: dict[str, int] = {}
+        """
+        What can be asked for now: models with a READY engine, the upstream's while there is none, the built-in.
+
+        Those that chat come first: many clients offer the first of the list.
+        """
+        created: dict[EngineKind, dict[str, int]] = {"llm": {}, "embedding": {}}
         for engine in self._fleet.ready_engines():
-            created[engine.model_id] = min(engine.created, created.get(engine.model_id, engine.created))
-        if not created and self._upstream is not None and self._upstream.model:
-            created[self._upstream.model] = 0
-        found = [Model(id=name, created=since, owned_by="engine") for name, since in created.items()]
-        return [*found, Model(id=DEFAULT_MODEL, created=0, owned_by="sage")]
+            of_kind = created[engine.engine_kind]
+            of_kind[engine.model_id] = min(engine.created, of_kind.get(engine.model_id, engine.created))
+        if not any(created.values()) and self._upstream is not None and self._upstream.model:
+            created["llm"][self._upstream.model] = 0
+        return [
+            *_listed(created["llm"]),
+            Model(id=DEFAULT_MODEL, created=0, owned_by="sage"),
+            *_listed(created["embedding"]),
+        ]
 
     def can_chat(self) -> bool:
         return bool(self._fleet.ready_models("llm")) or self._upstream is not None
@@ -107,3 +115,7 @@ class Routes:
 
 
 _SPOKEN: dict[EngineKind, str] = {"llm": "engine", "embedding": "embedding engine"}
+
+
+def _listed(created: Mapping[str, int]) -> list[Model]:
+    return [Model(id=name, created=since, owned_by="engine") for name, since in created.items()]

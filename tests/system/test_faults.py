@@ -1,0 +1,164 @@
+"""Each part of the stack is killed in turn: the supervisor brings it back, and nothing but what was in flight fails."""
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator
+
+import aiohttp
+import openai
+import psutil
+import pytest
+
+from tests.fakes.engine import FakeEngine, fake_engine
+from tests.fakes.stack import Stack
+from tests.system.conftest import Registered, until
+
+SERVICES = ("chat-gateway", "session-store", "rag-indexer", "control-plane")
+
+
+@pytest.fixture
+async def engine(registered: Registered) -> AsyncIterator[FakeEngine]:
+    async with fake_engine(f"tiny-{uuid.uuid4().hex[:8]}") as running, registered(running):
+        yield running
+
+
+async def chat(client: openai.AsyncOpenAI, model: str, text: str, **extra: object) -> str:
+    answer = await client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": text}], extra_body=extra
+    )
+    return answer.choices[0].message.content or ""
+
+
+async def killed(stack: Stack, name: str) -> None:
+    """`kill -9` the process called `name`, and return when another one is there in its place."""
+    before = await asyncio.to_thread(stack.pid, name)
+    os.kill(before, signal.SIGKILL)
+
+    async def replaced() -> bool:
+        return await asyncio.to_thread(stack.pid, name) not in {before, 0}
+
+    await until(replaced, seconds=30)
+
+
+async def healthy(http: aiohttp.ClientSession) -> bool:
+    async with http.get("/health") as response:
+        return response.status == 200 and (await response.json())["status"] == "healthy"
+
+
+@pytest.mark.parametrize("name", ["valkey", "nginx", *SERVICES])
+async def test_what_is_killed_comes_back_and_the_session_goes_on(
+    stack: Stack, http: aiohttp.ClientSession, client: openai.AsyncOpenAI, engine: FakeEngine, name: str
+) -> None:
+    session = f"kept-{uuid.uuid4().hex[:8]}"
+    await chat(client, engine.model, "My name is Ada.", session_id=session)
+
+    await killed(stack, name)
+    await until(lambda: healthy(http), seconds=30)
+    await chat(client, engine.model, "What is my name?", session_id=session)
+
+    assert [one["content"] for one in engine.seen[-1].body["messages"]] == [
+        "My name is Ada.",
+        "You said: My name is Ada.",
+        "What is my name?",
+    ]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_killed_worker_comes_back_without_its_parent_dying(
+    stack: Stack, http: aiohttp.ClientSession, name: str
+) -> None:
+    (worker,) = [
+        child for child in psutil.Process(stack.pid(name)).children() if "tracker" not in str(child.cmdline())
+    ]
+    worker.kill()
+
+    await until(lambda: healthy(http), seconds=30)
+
+
+@pytest.mark.parametrize("name", ["valkey", "session-store", "rag-indexer", "control-plane"])
+async def test_a_chat_without_a_session_does_not_notice(
+    stack: Stack, http: aiohttp.ClientSession, client: openai.AsyncOpenAI, engine: FakeEngine, name: str
+) -> None:
+    failures: list[str] = []
+    ended = asyncio.Event()
+
+    async def talk() -> int:
+        count = 0
+        while not ended.is_set():
+            try:
+                await chat(client, engine.model, "Hi")
+            except openai.APIError as error:
+                failures.append(str(error))
+            count += 1
+        return count
+
+    talking = asyncio.create_task(talk())
+    await killed(stack, name)
+    await until(lambda: healthy(http), seconds=30)
+    ended.set()
+
+    assert await talking > 0
+    assert failures == []
+
+
+async def test_a_chat_with_a_session_is_told_that_the_store_is_away(
+    stack: Stack, http: aiohttp.ClientSession, client: openai.AsyncOpenAI, engine: FakeEngine
+) -> None:
+    valkey = psutil.Process(stack.pid("valkey"))
+    valkey.suspend()
+    try:
+        asked = len(engine.seen)
+        async with asyncio.timeout(6):
+            with pytest.raises(openai.InternalServerError) as caught:
+                await chat(client, engine.model, "Hi", session_id="away")
+        async with asyncio.timeout(4), http.get("/sessions") as response:
+            listed = response.status, response.headers.get("Retry-After"), (await response.json())["error"]["code"]
+    finally:
+        valkey.resume()
+    await until(lambda: healthy(http), seconds=30)
+
+    assert (caught.value.status_code, caught.value.code) == (503, "store_unavailable")
+    assert caught.value.response.headers["Retry-After"]
+    assert len(engine.seen) == asked, "an engine was asked for an answer that nobody could get"
+    assert listed == (503, "2", "store_unavailable")
+
+
+async def test_the_assistant_answers_without_documents_while_retrieval_is_away(
+    stack: Stack, http: aiohttp.ClientSession, client: openai.AsyncOpenAI, engine: FakeEngine
+) -> None:
+    indexer = psutil.Process(stack.pid("rag-indexer"))
+    hung = [indexer, *indexer.children(recursive=True)]
+    for process in hung:
+        process.suspend()
+    try:
+        answer = await client.chat.completions.create(
+            model="sage-default", messages=[{"role": "user", "content": "Why is a turn stored before [DONE]?"}]
+        )
+    finally:
+        for process in reversed(hung):
+            process.resume()
+    await until(lambda: healthy(http), seconds=30)
+
+    context = answer.choices[0].message.to_dict()["context"]
+    assert isinstance(context, dict)
+    assert (context["evidence"], context["citations"]) == (False, [])
+    assert "rag-indexer" in str(context["reason"])
+
+
+async def test_streams_finish_when_a_service_is_told_to_stop(
+    stack: Stack, http: aiohttp.ClientSession, client: openai.AsyncOpenAI, engine: FakeEngine
+) -> None:
+    engine.then(words=tuple(f" {number}" for number in range(12)), delay=0.1)
+    stream = await client.chat.completions.create(
+        model=engine.model, messages=[{"role": "user", "content": "Count"}], stream=True
+    )
+    frames = aiter(stream)
+    heard = (await anext(frames)).choices[0].delta.content or ""
+    os.kill(stack.pid("chat-gateway"), signal.SIGTERM)
+    async for chunk in frames:
+        heard += chunk.choices[0].delta.content or ""
+    await until(lambda: healthy(http), seconds=30)
+
+    assert heard == "".join(f" {number}" for number in range(12))
