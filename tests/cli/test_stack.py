@@ -159,7 +159,7 @@ def test_what_is_killed_comes_back(stack: Stack, client: openai.OpenAI, name: st
 
 def _is_back(stack: Stack, name: str, before: int) -> bool:
     found = next(process for process in stack.status()["processes"] if process["name"] == name)
-    return found["state"] == "RUNNING" and found["pid"] != before
+    return (found["state"], found["pid"] != before) == ("RUNNING", True)
 
 
 def _chats(client: openai.OpenAI) -> bool:
@@ -202,7 +202,7 @@ def test_a_start_after_supervisord_was_killed_tidies_up_and_keeps_what_is_stored
         ports = json.loads((stack.home / "stack.json").read_bytes())["ports"]
         with openai.OpenAI(base_url=stack.url, api_key="none") as sdk:
             made = sdk.post("/sessions", body={"title": "kept"}, cast_to=dict[str, object])
-        until(lambda: (stack.home / "valkey" / "appendonlydir").is_dir())
+        until((stack.home / "valkey" / "appendonlydir").is_dir)
         time.sleep(1.1)  # what Valkey promises: what was said is on disk after a second
         orphans = left(stack)
         os.kill(stack.pid("supervisord"), signal.SIGKILL)
@@ -219,9 +219,9 @@ def test_a_start_after_supervisord_was_killed_tidies_up_and_keeps_what_is_stored
 
 def test_a_start_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     stack = described(tmp_path, SAGE_DEMO_ENGINE="0")
-    command = [SAGE, "gateway", "start"]
+    command = [str(SAGE), "gateway", "start"]
     with subprocess.Popen(command, env=stack.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as starting:
-        until(lambda: (stack.home / "run" / "supervisord.pid").exists())
+        until((stack.home / "run" / "supervisord.pid").exists)
         starting.send_signal(signal.SIGINT)
         starting.communicate(timeout=60)
 
@@ -231,7 +231,7 @@ def test_a_start_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
 
 def test_in_the_foreground_it_ends_with_the_signal(tmp_path: Path) -> None:
     stack = described(tmp_path, SAGE_DEMO_ENGINE="0")
-    command = [SAGE, "gateway", "start", "--foreground"]
+    command = [str(SAGE), "gateway", "start", "--foreground"]
     with subprocess.Popen(command, env=stack.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         until(lambda: stack.status()["running"] and stack.sage("llm", "engine", "list").returncode == 0, seconds=60)
         running.send_signal(signal.SIGTERM)

