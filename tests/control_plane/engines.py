@@ -4,11 +4,13 @@ import argparse
 import asyncio
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -17,9 +19,7 @@ from tests.fakes.cluster import free_port
 
 
 class ScriptedEngine:
-    """
-    What each route answers: a status and a body. `health = None` never answers at all; a route set to 404 is not there.
-    """
+    """What each route answers: a status and a body. `health = None` never answers; a route set to 404 is not there."""
 
     def __init__(self, *models: str) -> None:
         self.health: int | None = 200
@@ -42,6 +42,12 @@ class ScriptedEngine:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    @property
+    def connections(self) -> int:
+        """Open now."""
+        server = self._runner.server if self._runner else None
+        return len(server.connections) if server else 0
 
     async def stop(self) -> None:
         if self._runner is not None:
@@ -100,15 +106,12 @@ def main() -> None:
     parser.add_argument("--child", default="", help="start a sleeping child and write its pid to this file")
     args = parser.parse_args()
     if args.fails:
-        sys.exit(f"first line\n{args.fails}") if args.fails else None
+        sys.exit(f"first line\n{args.fails}")
     if args.deaf:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if args.child:
-        import subprocess
-
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        with open(args.child, "w") as file:
-            file.write(str(child.pid))
+        Path(args.child).write_text(str(child.pid))
     print("listening at", time.time(), flush=True)
     ThreadingHTTPServer(("127.0.0.1", args.port), _Handler).serve_forever()
 

@@ -7,8 +7,12 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from redis.asyncio import Redis
 
+from control_plane.adapters.redis_registry import RedisRegistry
+from control_plane.domain.records import Record
+from sage_chassis import redis_client
 from sage_chassis.bus import Bus
 from sage_contracts import names
 from tests.control_plane.engines import ScriptedEngine, scripted_engine
@@ -22,7 +26,7 @@ BASE = "/v1/management/engines"
 async def busy(redis: Redis, **counts: int) -> AsyncGenerator[None]:
     """A gateway that says it has so many requests at each engine, as chat-gateway does."""
     await redis.zadd(names.LOAD_INDEX, {"gateway-1": time.time()})
-    await redis.hset(names.LOAD_KEY + "gateway-1", mapping={name: str(count) for name, count in counts.items()})  # type: ignore[arg-type]
+    await redis.hset(names.LOAD_KEY + "gateway-1", mapping={name: str(count) for name, count in counts.items()})
     try:
         yield
     finally:
@@ -337,3 +341,35 @@ async def test_a_static_engine_no_longer_named_is_forgotten_and_a_drained_one_st
 
     assert before == [("a", "STOPPED"), ("b", "READY")]
     assert after == [("a", "STOPPED"), ("c", "READY")]
+
+
+async def test_five_hundred_engines_are_probed_without_falling_behind(
+    redis: Redis, shared_redis: RedisServer, tmp_path: Path
+) -> None:
+    """At the default interval of two seconds."""
+
+    async def tell(_: int) -> None:
+        """Nobody listens yet."""
+
+    async with scripted_engine("a") as engine, redis_client.connect(shared_redis.url) as client:
+        registry = RedisRegistry(client, tell)
+        record = Record(
+            engine_id="e",
+            model_id="a",
+            host="127.0.0.1",
+            port=engine.port,
+            state="READY",
+            source="static",
+            created_at=0.0,
+        )
+        for number in range(500):
+            await registry.swap(old=None, new=structs.replace(record, engine_id=f"e{number}"))
+        async with control_plane(shared_redis.url, tmp_path, probe_seconds=2.0, static_engines=(engine.url,)) as plane:
+            await asyncio.sleep(4.5)  # the third round has just begun
+            engines = [one for one in await plane.engines() if one.engine_id.startswith("e")]
+            now = time.time()
+            ages = [now - one.last_heartbeat.timestamp() for one in engines if one.last_heartbeat]
+
+    assert len(ages) == len(engines) == 500
+    assert {one.state for one in engines} == {"READY"}
+    assert max(ages) < 3.0

@@ -73,7 +73,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 def load() -> Settings:
     """The settings, with everything they name read once: what is wrong in it stops the start. Raises SettingsError."""
-    config = settings.load(Settings, prefix=PREFIX)
+    return checked(settings.load(Settings, prefix=PREFIX))
+
+
+def checked(config: Settings) -> Settings:
     policy(config)
     static(config)
     presets(config)

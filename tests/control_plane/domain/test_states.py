@@ -44,7 +44,10 @@ EVENTS = st.lists(st.sampled_from(Event), max_size=60)
 PROBES = st.lists(st.sampled_from([Event.ANSWERED, Event.MISSED]), max_size=60)
 
 
-def lives(events: Sequence[Event], start: Life = Life("STARTING")) -> list[Life]:
+NEW = Life("STARTING")
+
+
+def lives(events: Sequence[Event], start: Life = NEW) -> list[Life]:
     """The life before all events, and after each."""
     path = [start]
     for event in events:

@@ -2,8 +2,10 @@ import io
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from sage_contracts import management
+from sage_contracts.call import Call
 from tests.control_plane.engines import scripted_engine
 from tests.control_plane.stack import ControlPlane
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
@@ -83,8 +85,6 @@ async def test_an_id_that_cannot_be_is_a_4xx(plane: ControlPlane, bad: str) -> N
 
 async def raw(plane: ControlPlane, method: str, url: str) -> int:
     """Ask with the path as it is written: yarl would decode and collapse it."""
-    from yarl import URL
-
     async with plane.http.request(method, URL(url, encoded=True)) as response:
         assert (await response.json())["error"]["message"]
         return response.status
@@ -119,7 +119,8 @@ async def test_a_bad_body_is_a_4xx_also_where_none_is_needed(plane: ControlPlane
 
 
 async def test_no_body_and_an_empty_object_are_the_same_where_none_is_needed(plane: ControlPlane) -> None:
-    for options in ({}, {"json": {}}, {"data": b"  \n"}):
+    ways: list[dict[str, Any]] = [{}, {"json": {}}, {"data": b"  \n"}]
+    for options in ways:
         assert await plane.ask("POST", f"{BASE}/engines/prune", **options) == (
             200,
             {"pruned_count": 0, "status": "success"},
@@ -238,7 +239,7 @@ async def test_the_service_is_alive_ready_and_measured(plane: ControlPlane) -> N
 
 
 def test_every_post_route_has_its_bad_bodies() -> None:
-    calls = [call for call in vars(management).values() if isinstance(call, management.Call) and call.method == "POST"]
+    calls = [call for call in vars(management).values() if isinstance(call, Call) and call.method == "POST"]
     paths = {call.path.removeprefix(BASE).replace("{engine_id}", "e1") for call in calls}
 
     assert paths == {*WITH_BODY, *WITHOUT_BODY}

@@ -14,15 +14,16 @@ MIB_A_GB = 1024
 class NvidiaGPUs:
     """`program` is looked for on the PATH at every call: a driver may come later."""
 
-    def __init__(self, program: str = "nvidia-smi") -> None:
+    def __init__(self, program: str = "nvidia-smi", *, seconds: float = READ_SECONDS) -> None:
         self._program = program
+        self._seconds = seconds
 
     async def read(self) -> tuple[list[GPU], str | None]:
         found = shutil.which(self._program)
         if found is None:
             return [], "no NVIDIA GPU on this machine: nvidia-smi was not found"
         try:
-            code, text = await _printed(found)
+            code, text = await _printed(found, self._seconds)
         except (OSError, TimeoutError) as error:
             return [], f"{self._program} could not be asked: {type(error).__name__}"
         if code != 0:
@@ -31,12 +32,12 @@ class NvidiaGPUs:
         return gpus, None if gpus else f"{self._program} lists no GPU"
 
 
-async def _printed(program: str) -> tuple[int | None, str]:
+async def _printed(program: str, seconds: float) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         program, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
     )
     try:
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(seconds):
             out, _ = await process.communicate()
     except TimeoutError:
         process.kill()

@@ -44,7 +44,6 @@ class ProcessLauncher:
     def __init__(self, folder: Path, *, stop_seconds: float) -> None:
         self._folder = folder
         self._stop_seconds = stop_seconds
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def start(self, engine_id: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
@@ -101,7 +100,7 @@ class ProcessLauncher:
                 stderr=log,
                 start_new_session=True,
             )
-        self._children[child.pid] = child
+        child.returncode = 0  # it may outlive us, and is reaped by its pid: Popen need not mind it
         kept = _seen(child.pid)
         fresh = self._pid_file(engine_id).with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode(kept))
@@ -109,9 +108,7 @@ class ProcessLauncher:
         return Process(kept.pid, kept.started_at)
 
     def _is_alive(self, kept: _Kept) -> bool:
-        child = self._children.get(kept.pid)
-        if child is not None and child.poll() is not None:
-            del self._children[kept.pid]
+        _reap(kept.pid)
         try:
             now = _seen(kept.pid)
             same = abs(now.since_boot - kept.since_boot) < 1.0 and abs(now.started_at - kept.started_at) < DAY
@@ -141,6 +138,14 @@ class ProcessLauncher:
 def inherited(env: Mapping[str, str]) -> dict[str, str]:
     """The environment an engine gets: ours without our own settings, which hold passwords."""
     return {name: value for name, value in env.items() if not name.startswith("SAGE_")}
+
+
+def _reap(pid: int) -> None:
+    """Take a child of ours that ended off the process table; one that an earlier control-plane started is not ours."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
 
 
 def _seen(pid: int) -> _Kept:

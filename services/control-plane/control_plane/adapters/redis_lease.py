@@ -4,9 +4,10 @@ import logging
 import secrets
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from control_plane.adapters.redis_deadline import reached
 from control_plane.adapters.redis_registry import LEADER
+from sage_contracts.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +42,21 @@ class RedisLease:
         return self._own if self._held else None
 
     async def renew(self) -> None:
+        held = self._held
         try:
-            self._held = await self._renew(keys=[LEADER], args=[self._own, self._milliseconds]) == 1
-        except (RedisError, OSError) as error:
+            async with reached():
+                self._held = await self._renew(keys=[LEADER], args=[self._own, self._milliseconds]) == 1
+        except StoreUnavailable as error:
             self._held = False
-            log.warning("lease not renewed", extra={"error": type(error).__name__})
+            if held:
+                log.warning("lease not renewed", extra={"error": error.message})
 
     async def release(self) -> None:
         held, self._held = self._held, False
         if not held:
             return
         try:
-            await self._release(keys=[LEADER], args=[self._own])
-        except (RedisError, OSError) as error:
-            log.warning("lease not released", extra={"error": type(error).__name__})
+            async with reached():
+                await self._release(keys=[LEADER], args=[self._own])
+        except StoreUnavailable as error:
+            log.warning("lease not released", extra={"error": error.message})

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from typing import cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from control_plane.adapters.redis_deadline import reached
 from control_plane.domain.ports import Clock
-from sage_chassis import redis_client
 from sage_contracts.names import LOAD_INDEX, LOAD_KEY
 
 SILENT_SECONDS = 30.0
@@ -21,15 +20,12 @@ class RedisLoad:
         self._clock = clock
 
     async def active(self) -> Mapping[str, int]:
-        try:
-            since = self._clock() - SILENT_SECONDS
+        since = self._clock() - SILENT_SECONDS
+        async with reached(), self._redis.pipeline(transaction=False) as pipe:
             gateways = cast("list[bytes]", await self._redis.zrangebyscore(LOAD_INDEX, since, float("inf")))
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for gateway in gateways:
-                    pipe.hgetall(LOAD_KEY.encode() + gateway)
-                counted: list[dict[bytes, bytes]] = await pipe.execute() if gateways else []
-        except (RedisError, OSError) as error:
-            raise redis_client.away(error) from error
+            for gateway in gateways:
+                pipe.hgetall(LOAD_KEY.encode() + gateway)
+            counted: list[dict[bytes, bytes]] = await pipe.execute() if gateways else []
         total: Counter[str] = Counter()
         for counts in counted:
             for engine_id, count in counts.items():

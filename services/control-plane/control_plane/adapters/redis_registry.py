@@ -8,11 +8,10 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import structs
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
+from control_plane.adapters.redis_deadline import reached
 from control_plane.domain.ports import LeaseLost
 from control_plane.domain.records import Record, Sighting, Snapshot
-from sage_chassis import redis_client
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +65,11 @@ class RedisRegistry:
         self._swap = redis.register_script(_SWAP)
 
     async def snapshot(self) -> Snapshot:
-        try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                for key in (ENGINES, SEEN):
-                    pipe.hgetall(key)
-                pipe.get(VERSION)
-                records, sightings, version = await pipe.execute()
-        except (RedisError, OSError) as error:
-            raise redis_client.away(error) from error
+        async with reached(), self._redis.pipeline(transaction=True) as pipe:
+            for key in (ENGINES, SEEN):
+                pipe.hgetall(key)
+            pipe.get(VERSION)
+            records, sightings, version = await pipe.execute()
         return Snapshot(int(version or 0), _read(records, _decode), _read(sightings, _decode_sighting))
 
     async def swap(self, *, old: Record | None, new: Record | None, fence: str | None = None) -> Record | None:
@@ -88,10 +84,8 @@ class RedisRegistry:
             _encode(told) if told else b"",
             fence or "",
         ]
-        try:
+        async with reached():
             answer: bytes = await self._swap(keys=[ENGINES, VERSION, SEEN, LEADER], args=args)
-        except (RedisError, OSError) as error:
-            raise redis_client.away(error) from error
         match answer:
             case b"lost":
                 raise LeaseLost
@@ -104,10 +98,8 @@ class RedisRegistry:
         if not sightings:
             return
         mapping = {engine_id: _encode(sighting) for engine_id, sighting in sightings.items()}
-        try:
+        async with reached():
             await self._redis.hset(SEEN, mapping=cast("dict[Any, Any]", mapping))
-        except (RedisError, OSError) as error:
-            raise redis_client.away(error) from error
 
 
 def _beginning(record: Record | None) -> bytes:

@@ -60,7 +60,7 @@ class Discoveries:
                 if await self._admit(address, "static"):
                     self._pending.discard(address)
         except StoreUnavailable as error:
-            log.warning("engines not looked for", extra={"error": error.message})
+            log.debug("engines not looked for", extra={"error": error.message})
 
     async def _admit(self, address: Address, source: Source) -> bool:
         """Whether there is nothing more to do for this address."""

@@ -73,6 +73,7 @@ class Launches:
         """
         preset = self._presets.chosen(request)
         checked_metadata(request.metadata)
+        await self._registry.snapshot()  # a registry that is away is told before the wait for the lock, not after it
         await self._check_machine(request)
         await self._addresses.check(self._host)
         async with self._starting:
@@ -98,11 +99,11 @@ class Launches:
             records = (await self._registry.snapshot()).records.values()
             mine = [record for record in records if record.launch is not None and record.launch.node == self._node]
         except StoreUnavailable as error:
-            log.warning("engines not supervised", extra={"error": error.message})
+            log.debug("engines not supervised", extra={"error": error.message})
             return
         for outcome in await asyncio.gather(*map(self._care_for, mine), return_exceptions=True):
             if isinstance(outcome, StoreUnavailable | EngineNotFound):
-                log.warning("engine not supervised", extra={"error": outcome.message})
+                log.debug("engine not supervised", extra={"error": outcome.message})
             elif outcome is not None:
                 raise outcome
 

@@ -47,6 +47,7 @@ class Watch:
         self._spread_seconds = interval_seconds * SPREAD
         self._grace_seconds = drain_grace_seconds
         self._seen: dict[Key, Sighting] = {}
+        self._away = False
 
     async def lead(self) -> None:
         """Take or keep the lease. Who has just become leader counts no misses but those it sees itself."""
@@ -66,6 +67,7 @@ class Watch:
         """
         try:
             snapshot = await self._fleets.fresh()
+            self._away = False
             fence = self._lease.token
             if fence is None:
                 return
@@ -75,7 +77,9 @@ class Watch:
             await self._registry.note({record.engine_id: self._seen[_key(record)] for record in watched})
         except StoreUnavailable as error:
             self._seen.clear()
-            log.warning("engines not watched", extra={"error": error.message})
+            if not self._away:
+                log.warning("engines not watched until the registry is back", extra={"error": error.message})
+            self._away = True
         except LeaseLost:
             log.warning("lease lost in mid-round")
 
@@ -96,7 +100,7 @@ class Watch:
                     await self._changes.apply(record.engine_id, Event.EMPTIED, fence=fence)
                     log.info("engine drained", extra={"engine": record.engine_id})
         except (StoreUnavailable, EngineNotFound, LeaseLost) as error:
-            log.warning("drains not settled", extra={"error": type(error).__name__})
+            log.debug("drains not settled", extra={"error": type(error).__name__})
 
     def _is_over(self, record: Record, active: int) -> bool:
         """A drain lasts at least the grace: gateways hear of it late, and so do we of what they do meanwhile."""
