@@ -94,7 +94,7 @@ async def test_with_no_other_the_small_one_is_started_and_called_what_it_is() ->
 
 def test_the_demo_engines_weights_are_found_without_importing_their_package() -> None:
     assert demo_engine.weights().suffix == ".gguf"
-    assert demo_engine.available()
+    assert demo_engine.complaint() is None
 
 
 @pytest.mark.parametrize(

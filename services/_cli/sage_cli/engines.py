@@ -51,7 +51,8 @@ async def choose(settings: Settings, *, none: bool = False) -> Choice:
         static = tuple(one.url for one in found)
         return Choice(f"{told}, which already ran here", static=static, models=found[0].models[:1])
     if settings.demo_engine and not none:
-        return _demo() if demo_engine.available() else Choice(f"{NONE}; the demo engine is not installed")
+        complaint = demo_engine.complaint()
+        return _demo() if complaint is None else Choice(f"{NONE}. The demo engine cannot run here: {complaint}")
     return Choice(NONE)
 
 
