@@ -1,13 +1,13 @@
 """Start the rag-indexer: `python -m rag_indexer`."""
 
 from rag_indexer.adapters.data_folder import DataFolderInUse, locked
-from rag_indexer.settings import PREFIX, Settings
+from rag_indexer.settings import PORT, PREFIX, Settings
 from sage_chassis import serve, settings
 from sage_chassis.settings import SettingsError
 
 
 def main() -> None:
-    serve.run("rag-indexer", prefix=PREFIX, port=8013, check=check)
+    serve.run("rag-indexer", prefix=PREFIX, port=PORT, check=check)
 
 
 def check() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 
 from litestar import Litestar
 from prometheus_client import CollectorRegistry
@@ -20,7 +21,7 @@ from rag_indexer.domain.reading import Reading
 from rag_indexer.domain.searches import COLLECTION, Searches
 from rag_indexer.metrics import IndexMetrics
 from rag_indexer.routes import index, search
-from rag_indexer.settings import PREFIX, Settings
+from rag_indexer.settings import PORT, PREFIX, Settings
 from sage_chassis import app as chassis
 from sage_chassis import logs, settings
 from sage_chassis.background import running
@@ -30,7 +31,7 @@ from sage_contracts.errors import StoreUnavailable
 from sage_contracts.service import Check
 
 SERVICE = "rag-indexer"
-PORT = 8013
+SERVER_STORE = "rag_indexer.adapters.qdrant_passages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
             await builds.close()
 
 
-def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry) -> Litestar:
+def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry | None = None) -> Litestar:
     routes = [index.status, index.build, index.remove, search.search, search.internal_search]
-    return chassis.build(SERVICE, routes=routes, parts=parts, kind=Parts, registry=registry)
+    return chassis.build(SERVICE, routes=routes, parts=parts, kind=Parts, registry=registry or CollectorRegistry())
 
 
 def main() -> Litestar:
@@ -86,10 +87,9 @@ def _store(config: Settings, dimensions: int) -> AbstractAsyncContextManager[Pas
     if config.store == "edge":
         return edge_passages(config.data_folder, collection=COLLECTION, dimensions=dimensions)
     # Only here, because qdrant-client costs 60 MB of memory and most of a second, which local mode must not pay.
-    from rag_indexer.adapters.qdrant_passages import qdrant_passages  # noqa: PLC0415
-
+    opened: Callable[..., AbstractAsyncContextManager[Passages]] = import_module(SERVER_STORE).qdrant_passages
     key = config.qdrant_api_key or None
-    return qdrant_passages(config.qdrant_url, key, collection=COLLECTION, dimensions=dimensions)
+    return opened(config.qdrant_url, key, collection=COLLECTION, dimensions=dimensions)
 
 
 def _check(passages: Passages) -> Callable[[], Awaitable[Check]]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 PREFIX = "SAGE_RAG_INDEXER_"
+PORT = 8013
 
 
 class Settings(Struct, frozen=True, kw_only=True):

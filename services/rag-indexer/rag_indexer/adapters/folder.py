@@ -27,17 +27,19 @@ class AllowedFolders:
     def open(self, source_dir: str) -> "DiskFolder":
         if "\0" in source_dir:
             raise SourceRefused("source_dir must not contain a NUL", param="source_dir")
-        resolved = next((path for path in self._candidates(source_dir) if path.is_dir()), None)
+        resolved = next(self._folders(source_dir), None)
         if resolved is None or not any(resolved.is_relative_to(root) for root in self._roots):
             # The same answer for a folder outside and for one that does not exist: which exist is nobody's business.
             raise SourceRefused(f"source_dir must be a folder inside {self._told()}", param="source_dir")
         return DiskFolder(resolved, max_file_bytes=self._max_file_bytes)
 
-    def _candidates(self, source_dir: str) -> Iterator[Path]:
+    def _folders(self, source_dir: str) -> Iterator[Path]:
         for root in self._roots:
             try:
                 # An absolute source_dir replaces the root it is joined to.
-                yield (root / Path(source_dir).expanduser()).resolve()
+                path = (root / Path(source_dir).expanduser()).resolve()
+                if path.is_dir():
+                    yield path
             except (OSError, RuntimeError, ValueError):  # a name too long, a loop of links, nobody's home
                 continue
 

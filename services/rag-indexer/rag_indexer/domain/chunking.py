@@ -141,18 +141,33 @@ def _section_tokens(pieces: Sequence[Piece]) -> list[int]:
 def _chunks(groups: Sequence[list[Piece]], lines: Sequence[str]) -> Iterator[Chunk]:
     path: list[Heading] = []
     for group in groups:
-        standing = list(path)
-        for piece in group:
-            if piece.heading:
-                path = [*(above for above in path if above.level < piece.heading.level), piece.heading]
-            if piece is group[0]:
-                standing = list(path)
-        if (chunk := _chunk(group, standing, lines)) is not None:
+        cited, path = _headings(group, path)
+        if (chunk := _chunk(group, cited, lines)) is not None:
             yield chunk
 
 
+def _headings(group: Sequence[Piece], path: list[Heading]) -> tuple[list[Heading], list[Heading]]:
+    """
+    The path to cite the group by, and the path after it.
+
+    It is cited by the heading it begins under; by one that comes soon instead, when what stands before that is tiny: a
+    bare heading above it, the front matter, the last words of another section.
+    """
+    cited = path
+    level = size = 0
+    for piece in group:
+        if piece.heading:
+            path = [*(above for above in path if above.level < piece.heading.level), piece.heading]
+            if size <= TINY_TOKENS and piece.heading.level > level:
+                cited, level = path, piece.heading.level
+            else:
+                size = MAX_TOKENS  # a heading beside the cited one: those after it do not count any more
+        size += piece.tokens
+    return cited, path
+
+
 def _chunk(group: Sequence[Piece], path: Sequence[Heading], lines: Sequence[str]) -> Chunk | None:
-    """None when there is nothing but blank lines in it. It is cited by the heading that it begins with or under."""
+    """None when there is nothing but blank lines in it."""
     numbers = [number for piece in group for number in range(piece.start, piece.end) if lines[number].strip()]
     text = group[0].text if group[0].text is not None else None
     if not numbers or (text is not None and not text.strip()):

@@ -83,14 +83,15 @@ class Anchors:
 def _starts(tokens: Sequence[Token]) -> Iterator[tuple[int, bool, tuple[int, str] | None]]:
     """First line, whether it is whole, and a heading's level and content, of each block; a list counts by its items."""
     last = -1
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for number, token in enumerate(tokens):
         if token.map is None or token.nesting < 0 or token.map[0] <= last:
             continue
         top = token.level == 0 and token.type not in {"bullet_list_open", "ordered_list_open"}
         if not top and not (token.level == 1 and token.type == "list_item_open"):
             continue
         last = token.map[0]
-        heading = (int(token.tag[1:]), following.content) if token.type == "heading_open" and following else None
+        # What a heading says is the token after the one that opens it.
+        heading = (int(token.tag[1:]), tokens[number + 1].content) if token.type == "heading_open" else None
         yield last, token.type in {"fence", "code_block", "table_open"}, heading
 
 

@@ -43,7 +43,8 @@ def fused(hits: Hits, limit: int) -> list[Ranked]:
         Ranked(passage, SPARSE_WEIGHT * sparse.get(key, 0.0) + DENSE_WEIGHT * dense.get(key, 0.0))
         for key, passage in passages.items()
     ]
-    return sorted(found, key=lambda ranked: (-ranked.score, ranked.passage.id))[:limit]
+    # Equals stand in the order of the documents, so that the same search always has the same answer.
+    return sorted(found, key=lambda one: (-one.score, one.passage.path, one.passage.first_line))[:limit]
 
 
 def is_evidence(terms: Collection[int], dense: Sequence[float], found: Sequence[Vectors]) -> bool:

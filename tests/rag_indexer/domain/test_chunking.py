@@ -1,0 +1,191 @@
+"""Every line of a text stands in exactly one chunk, where the chunk says it does."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_indexer.domain import chunking
+from rag_indexer.domain.chunking import MAX_TOKENS, MIN_TOKENS, tokens
+from rag_indexer.domain.documents import Document
+
+PARAGRAPH = "A sentence of eight words stands in here. " * 12
+"""About 125 tokens."""
+
+PIECES = st.sampled_from(
+    [
+        "# Heading",
+        "## Heading",
+        "### Other",
+        "Set\n---",
+        "text",
+        PARAGRAPH,
+        PARAGRAPH + "\n" + PARAGRAPH,
+        "",
+        "   ",
+        "\t",
+        "- item\n- item\n\n  more",
+        "1. one\n   - two\n     - three",
+        "> quote\n> # in it",
+        "```python\nx = 1\n\n# no heading\n```",
+        "```\n" + "a line of code\n" * 300 + "```",
+        "~~~",
+        "```",
+        "| a | b |\n|---|---|\n| 1 | 2 |",
+        "[ref]: http://example.com",
+        "<div>\n\n</div>",
+        "<!-- comment",
+        "---",
+        "title: x",
+        "数据库连接池的配置。" * 60,
+        "word " * 900,
+        "x" * 4_000,
+        "\u2028",
+        "\x00",
+        "\x0c",
+    ]
+)
+TEXTS = st.one_of(st.text(), st.lists(st.one_of(PIECES, st.text()), max_size=12).map("\n".join))
+PATHS = st.sampled_from(["a.md", "b/c.markdown", "d.txt", "e.rst"])
+
+
+def lines_of(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def cut_lines(document: Document) -> set[int]:
+    """The lines too long for one chunk."""
+    ends = Counter(chunk.first_line for chunk in document.chunks if chunk.first_line == chunk.last_line)
+    return {line for line, count in ends.items() if count > 1}
+
+
+@settings(deadline=None, max_examples=150)
+@given(path=PATHS, text=TEXTS)
+def test_every_line_with_content_is_covered_once(path: str, text: str) -> None:
+    document = chunking.read(path, text)
+    covered = Counter(line for chunk in document.chunks for line in range(chunk.first_line, chunk.last_line + 1))
+
+    for number, line in enumerate(lines_of(text), start=1):
+        if line.strip() and number not in cut_lines(document):
+            assert covered[number] == 1
+
+
+@settings(deadline=None, max_examples=150)
+@given(path=PATHS, text=TEXTS)
+def test_a_chunks_text_is_the_lines_it_names(path: str, text: str) -> None:
+    document = chunking.read(path, text)
+    lines = lines_of(text)
+
+    for chunk in document.chunks:
+        if chunk.first_line not in cut_lines(document):
+            assert chunk.text == "\n".join(lines[chunk.first_line - 1 : chunk.last_line])
+    for number in cut_lines(document):
+        parts = [chunk.text for chunk in document.chunks if chunk.first_line == number]
+        assert "".join(parts).split() == lines[number - 1].split() or "".join(parts) in lines[number - 1]
+
+
+@settings(deadline=None, max_examples=100)
+@given(path=PATHS, text=TEXTS)
+def test_chunks_are_in_order_with_content_and_of_a_bounded_size(path: str, text: str) -> None:
+    chunks = chunking.read(path, text).chunks
+
+    assert [chunk.first_line for chunk in chunks] == sorted(chunk.first_line for chunk in chunks)
+    assert all(chunk.text.strip() for chunk in chunks)
+    assert all(tokens(chunk.text) <= chunking.HARD_TOKENS + MAX_TOKENS for chunk in chunks)
+
+
+@given(text=st.text(alphabet=st.characters(exclude_categories=()), max_size=200))
+@settings(deadline=None, max_examples=100)
+def test_no_text_at_all_crashes_it_not_even_one_with_surrogates(text: str) -> None:
+    chunking.read("a.md", text)
+    chunking.read("a.txt", text)
+
+
+def test_chunks_know_the_headings_they_stand_under() -> None:
+    text = f"# Guide\n{PARAGRAPH * 2}\n## Install\n{PARAGRAPH * 2}\n### Linux\n{PARAGRAPH * 2}\n## Use\n{PARAGRAPH * 2}"
+    chunks = chunking.read("guide.md", text).chunks
+
+    assert [(chunk.headings, chunk.anchor, chunk.first_line) for chunk in chunks] == [
+        (("Guide",), "guide", 1),
+        (("Guide", "Install"), "install", 3),
+        (("Guide", "Install", "Linux"), "linux", 5),
+        (("Guide", "Use"), "use", 7),
+    ]
+
+
+def test_small_sections_are_merged_under_the_first_ones_heading() -> None:
+    text = "# Notes\n" + "".join(f"## Note {number}\nshort\n" for number in range(10))
+    (chunk,) = chunking.read("notes.md", text).chunks
+
+    assert (chunk.headings, chunk.first_line, chunk.last_line) == (("Notes", "Note 0"), 1, 21)
+
+
+@pytest.mark.parametrize(
+    ("before", "headings", "anchor"),
+    [
+        ("# Title\n\n", ("Title", "First"), "first"),
+        ("---\ntitle: x\n---\n\n", ("First",), "first"),
+        ("# Title\nA few words.\n\n", ("Title", "First"), "first"),
+        (f"# Title\n{PARAGRAPH}\n\n", ("Title",), "title"),
+    ],
+)
+def test_what_is_tiny_does_not_stand_alone_and_gives_no_name(
+    before: str, headings: tuple[str, ...], anchor: str
+) -> None:
+    (chunk,) = chunking.read("a.md", f"{before}## First\n\n{PARAGRAPH * 2}\n").chunks
+
+    assert (chunk.first_line, chunk.headings, chunk.anchor) == (1, headings, anchor)
+
+
+def test_a_short_end_joins_the_chunk_before_it() -> None:
+    text = f"# Title\n{PARAGRAPH * 2}\n\n## Next\n{PARAGRAPH * 2}\n\n## End\nThanks."
+    chunks = chunking.read("a.md", text).chunks
+
+    assert [chunk.anchor for chunk in chunks] == ["title", "next"]
+
+
+@pytest.mark.parametrize("opener", ["```\n", "| a |\n|---|\n"])
+def test_a_fence_or_a_table_stays_whole_though_it_is_long(opener: str) -> None:
+    body = "| 12345678901234567890123456789 |\n" * 100
+    text = f"{PARAGRAPH}\n\n{opener}{body}" + ("```\n" if opener.startswith("`") else "")
+    chunks = chunking.read("a.md", text).chunks
+
+    assert any(body.rstrip("\n") in chunk.text for chunk in chunks)
+
+
+def test_a_long_text_falls_into_chunks_of_the_wanted_size() -> None:
+    chunks = chunking.read("a.txt", "\n\n".join([PARAGRAPH] * 40)).chunks
+
+    assert all(MIN_TOKENS <= tokens(chunk.text) <= MAX_TOKENS + 10 for chunk in chunks[:-1])
+
+
+def test_a_line_of_megabytes_is_cut_into_parts_that_all_have_its_number() -> None:
+    chunks = chunking.read("a.md", "start\n\n" + "word " * 400_000).chunks
+
+    assert {(chunk.first_line, chunk.last_line) for chunk in chunks} == {(1, 1), (3, 3)}
+    assert max(tokens(chunk.text) for chunk in chunks) <= MAX_TOKENS + 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "title"),
+    [
+        ("a/b.md", "# The Heading\n", "The Heading"),
+        ("a/b.md", "---\ntitle: Front\n---\n# Heading\n", "Front"),
+        ("a/b.md", "no heading", "b"),
+        ("a/b.md", "#\n", "b"),
+        ("a/notes.txt", "# not markdown", "notes"),
+    ],
+)
+def test_the_title_is_the_front_matters_or_the_first_heading_or_the_files_name(
+    path: str, text: str, title: str
+) -> None:
+    assert chunking.read(path, text).title == title
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_lines_are_counted_as_an_editor_counts_them(newline: str) -> None:
+    text = newline.join(["one", "", "two", "", "", "three"])
+    (chunk,) = chunking.read("a.md", text).chunks
+
+    assert (chunk.first_line, chunk.last_line, chunk.text) == (1, 6, "one\n\ntwo\n\n\nthree")

@@ -1,0 +1,165 @@
+"""The whole service as it is assembled: what it does at start, what it says of itself."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from rag_indexer.app import assemble, create_app
+from rag_indexer.settings import Settings
+from tests.fakes.cluster import free_port, serve
+from tests.rag_indexer.parts import written
+
+GATEWAY = {"gateway.md": "# Gateway\n\nThe gateway listens on port 8000 and chooses an engine for each request.\n"}
+ZEBRA = {"zebra.md": "# Zebra\n\nA zebra is an animal with stripes, and it runs fast.\n"}
+
+
+@asynccontextmanager
+async def service(config: Settings) -> AsyncGenerator["Service"]:
+    registry = CollectorRegistry()
+    async with serve(create_app(assemble(config, registry), registry)) as url, aiohttp.ClientSession() as http:
+        yield Service(http, url)
+
+
+class Service:
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self._http = http
+        self._url = url
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        async with self._http.get(self._url + path) as response:
+            text = await response.text()
+            return response.status, text if path == "/metrics" else await response.json()
+
+    async def post(self, path: str, body: object) -> tuple[int, Any]:
+        async with self._http.post(self._url + path, json=body) as response:
+            return response.status, await response.json()
+
+    async def settled(self) -> Any:
+        while (found := (await self.get("/admin/index/status"))[1])["status"] == "building":
+            await asyncio.sleep(0.01)
+        return found
+
+    async def indexed(self) -> Any:
+        """The index that the build at start makes."""
+        async with asyncio.timeout(20):
+            while (found := await self.settled())["status"] != "ready":
+                await asyncio.sleep(0.01)
+        return found["index"]
+
+
+def config(folder: Path, **changes: object) -> Settings:
+    fields: dict[str, object] = {"source_dir": str(folder / "docs"), "data_dir": str(folder / "data"), **changes}
+    return Settings(**fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    written(tmp_path / "docs", GATEWAY)
+    return tmp_path
+
+
+async def test_the_configured_folder_is_indexed_at_the_first_start(folder: Path) -> None:
+    async with service(config(folder)) as running:
+        index = await running.indexed()
+        _, found = await running.post("/v1/retrieval/search", {"query": "Which port does the gateway listen on?"})
+
+    assert (index["num_documents"], index["source_dir"]) == (1, str(folder / "docs"))
+    assert index["embedding"] == {"encoder": "wordllama-l2-supercat", "dimensions": 256}
+    assert found["passages"][0]["source"]["path"] == "gateway.md"
+
+
+async def test_a_later_start_brings_the_index_up_to_date(folder: Path) -> None:
+    async with service(config(folder)) as first:
+        before = await first.indexed()
+    async with service(config(folder)) as second:
+        await asyncio.sleep(0)
+        same = await second.indexed()
+    written(folder / "docs", ZEBRA)
+    async with service(config(folder)) as third:
+        async with asyncio.timeout(20):
+            while (after := await third.indexed())["num_documents"] == 1:
+                await asyncio.sleep(0.01)
+
+    assert same == before
+    assert (after["num_documents"], after["created_at"]) == (2, before["created_at"])
+
+
+async def test_a_folder_that_a_user_chose_is_kept_at_the_next_start(folder: Path) -> None:
+    written(folder / "chosen", ZEBRA)
+    both = config(folder, allowed_roots=(str(folder),))
+    async with service(both) as first:
+        await first.indexed()
+        await first.post("/admin/index/build", {"source_dir": "chosen"})
+    async with service(both) as second:
+        index = await second.indexed()
+
+    assert index["source_dir"] == str(folder / "chosen")
+
+
+async def test_a_folder_that_may_not_be_indexed_any_more_leaves_the_index_as_it_is(folder: Path) -> None:
+    written(folder / "chosen", ZEBRA)
+    async with service(config(folder, allowed_roots=(str(folder),), build_at_start=False)) as first:
+        await first.post("/admin/index/build", {"source_dir": "chosen"})
+    async with service(config(folder)) as second:
+        index = await second.indexed()
+
+    assert index["source_dir"] == str(folder / "chosen")
+
+
+@pytest.mark.parametrize("changes", [{"build_at_start": False}, {"source_dir": ""}, {"source_dir": "/nowhere/at/all"}])
+async def test_where_nothing_is_to_be_built_the_service_starts_without_an_index(
+    folder: Path, changes: dict[str, object]
+) -> None:
+    async with service(config(folder, **changes)) as running:
+        ready, status = await running.get("/readyz"), await running.get("/admin/index/status")
+
+    assert status == (200, {"status": "not_found"})
+    assert ready[0] == 200
+    assert ready[1]["checks"] == {"store": {"ok": True, "detail": "no index yet"}}
+
+
+async def test_it_is_ready_with_an_index(folder: Path) -> None:
+    async with service(config(folder)) as running:
+        await running.indexed()
+        status, ready = await running.get("/readyz")
+
+    assert (status, ready["status"], ready["checks"]) == (200, "ready", {"store": {"ok": True}})
+
+
+async def test_searches_and_builds_are_counted(folder: Path) -> None:
+    async with service(config(folder)) as running:
+        await running.indexed()
+        await running.post("/v1/retrieval/search", {"query": "chocolate cake"})
+        _, text = await running.get("/metrics")
+
+    assert 'sage_rag_indexer_searches_total{outcome="no_evidence"} 1.0' in text
+    assert 'sage_rag_indexer_builds_total{outcome="built"} 1.0' in text
+    assert "sage_rag_indexer_passages_count 1.0" in text
+    assert "sage_rag_indexer_search_duration_seconds_count 1.0" in text
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection:UserWarning")
+async def test_a_qdrant_server_that_is_away_is_a_503_and_not_ready(folder: Path) -> None:
+    away = config(folder, store="server", qdrant_url=f"http://127.0.0.1:{free_port()}", qdrant_api_key="k")
+    async with service(away) as running:
+        answers = [
+            await running.get("/admin/index/status"),
+            await running.post("/v1/retrieval/search", {"query": "x"}),
+            await running.post("/admin/index/build", {}),
+        ]
+        status, ready = await running.get("/readyz")
+
+    assert [(code, body["error"]["code"]) for code, body in answers] == [(503, "store_unavailable")] * 3
+    assert (status, ready["status"]) == (503, "not_ready")
+
+
+def test_the_allowed_roots_are_the_configured_folder_unless_they_are_named() -> None:
+    assert Settings(source_dir="/docs").roots == ("/docs",)
+    assert Settings(source_dir="/docs", allowed_roots=("/a", "/b")).roots == ("/a", "/b")
+    assert Settings().roots == ()
