@@ -82,6 +82,7 @@ class FakeEngine:
         self.asked = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
+        self._free_words = 0
         self.left = asyncio.Event()
         self.finished = 0
         self._transports: set[int] = set()
@@ -100,6 +101,12 @@ class FakeEngine:
     def then(self, **changes: Any) -> None:
         """Answer the request after those already scripted differently."""
         self.next_scripts.append(replace(self.script, **changes))
+
+    def let(self, words: int) -> None:
+        """Let so many of the next words pass a cleared gate."""
+        self._free_words = words
+        self.gate.set()
+        self.gate.clear()
 
     async def start(self, port: int | None = None) -> None:
         port = port or free_port()
@@ -231,7 +238,11 @@ class FakeEngine:
             await asyncio.sleep(script.delay)
         if script.silent_after == number:
             await asyncio.Event().wait()
-        await self.gate.wait()
+        while not self.gate.is_set():
+            if self._free_words:
+                self._free_words -= 1
+                return
+            await self.gate.wait()
 
     async def _write(self, response: web.StreamResponse, script: Script, frame: bytes) -> None:
         frame += (script.newline * 2).encode()

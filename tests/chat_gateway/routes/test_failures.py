@@ -12,7 +12,13 @@ from tests.fakes.cluster import free_port
 from tests.fakes.engine import FakeEngine, Script
 from tests.fakes.redis_server import RedisServer
 
-DEAD = (Script(cut_at_once=True), Script(cut_before_body=True), Script(status=503), Script(status=429))
+DEAD = (
+    Script(cut_at_once=True),
+    Script(stop_after=0),
+    Script(cut_before_body=True),
+    Script(status=503),
+    Script(status=429),
+)
 
 
 @pytest.mark.parametrize("script", DEAD)
@@ -54,6 +60,7 @@ async def test_a_stopped_engine_is_passed_over(shared_redis: RedisServer) -> Non
         (Script(status=302, headers={"Location": "http://169.254.169.254/"}), 502, "upstream_error", None),
         (Script(cut_at_once=True), 502, "upstream_error", None),
         (Script(cut_before_body=True), 502, "upstream_error", None),
+        (Script(stop_after=0), 502, "upstream_error", None),
         (Script(status=422, refusal="bad"), 422, "engine_refused", None),
         (
             Script(status=429, refusal={"error": {"message": "slow", "code": "busy"}}, headers={"Retry-After": "9"}),

@@ -66,18 +66,17 @@ class OpenAIEngines:
         response = await self._sent(target, target.url + path, body)
         try:
             if response.status == 200 and response.content_type == "text/event-stream":
-                return StreamedAnswer(response, await response.content.readany(), self._patience)
+                return StreamedAnswer(response, await _first_piece(response), self._patience)
             return Whole(
                 status=response.status,
                 content_type=_content_type(response),
                 body=await response.read(),
                 retry_after=response.headers.get("Retry-After"),
             )
-        except aiohttp.ClientError as error:
+        except BaseException as error:
             response.close()
-            raise EngineDropped(type(error).__name__) from error
-        except BaseException:
-            response.close()
+            if isinstance(error, aiohttp.ClientError):
+                raise EngineDropped(type(error).__name__) from error
             raise
 
     async def _sent(self, target: Target, url: str, body: bytes) -> aiohttp.ClientResponse:
@@ -108,8 +107,7 @@ class StreamedAnswer:
         self._patience = patience
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        if self._first:
-            yield self._first
+        yield self._first
         content, ping = self._response.content, self._patience.ping
         silent = 0.0
         while not content.at_eof():
@@ -136,6 +134,13 @@ class StreamedAnswer:
 
     def close(self) -> None:
         self._response.close()
+
+
+async def _first_piece(response: aiohttp.ClientResponse) -> bytes:
+    piece = await response.content.readany()
+    if not piece:
+        raise EngineDropped("an empty stream")
+    return piece
 
 
 def _headers(target: Target) -> dict[str, str]:

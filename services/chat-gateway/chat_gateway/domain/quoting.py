@@ -74,7 +74,10 @@ class Quoter:
     def usage(self) -> Usage | None:
         return self._transcript.usage
 
-    def read(self, frame: bytes) -> bytes:
+    def read(self, *frames: bytes) -> bytes:
+        return b"".join(map(self._read, frames))
+
+    def _read(self, frame: bytes) -> bytes:
         chunk = chunk_of(frame)
         if chunk is None:
             return frame

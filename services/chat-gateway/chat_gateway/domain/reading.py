@@ -28,8 +28,8 @@ class Reader(Protocol):
         """Whether the engine has told an error in its stream."""
         ...
 
-    def read(self, frame: bytes) -> bytes:
-        """What the client gets in the frame's place."""
+    def read(self, *frames: bytes) -> bytes:
+        """What the client gets in the place of frames that came together."""
         ...
 
     def rest(self) -> bytes:
@@ -47,14 +47,15 @@ class Skimmer:
         self.failed = False
         self._last_usage: bytes | None = None
 
-    def read(self, frame: bytes) -> bytes:
-        if not self.finished and _FINISHED.search(frame):
+    def read(self, *frames: bytes) -> bytes:
+        block = b"".join(frames)
+        if not self.finished and _FINISHED.search(block):
             self.finished = True
-        if _HAS_USAGE.search(frame):
-            self._last_usage = frame
-        if b'"error"' in frame and is_error(chunk_of(frame)):
+        if _HAS_USAGE.search(block):
+            self._last_usage = [frame for frame in frames if _HAS_USAGE.search(frame)][-1]
+        if b'"error"' in block and any(is_error(chunk_of(frame)) for frame in frames):
             self.failed = True
-        return frame
+        return block
 
     def rest(self) -> bytes:
         return b""
@@ -122,12 +123,12 @@ class Recorder:
     def finished(self) -> bool:
         return self._transcript.finish_reason is not None
 
-    def read(self, frame: bytes) -> bytes:
-        chunk = chunk_of(frame)
-        if chunk is not None:
-            self.failed = self.failed or is_error(chunk)
-            self._transcript.read(chunk)
-        return frame
+    def read(self, *frames: bytes) -> bytes:
+        for chunk in map(chunk_of, frames):
+            if chunk is not None:
+                self.failed = self.failed or is_error(chunk)
+                self._transcript.read(chunk)
+        return b"".join(frames)
 
     def rest(self) -> bytes:
         return b""

@@ -77,12 +77,9 @@ async def _until_done(flow: Flow, reader: Reader) -> AsyncGenerator[bytes]:
 
 def _read(frames: list[bytes], reader: Reader) -> tuple[bytes, bool]:
     """What the client gets for the frames, and whether they end the answer."""
-    out: list[bytes] = []
-    for frame in frames:
-        if is_done(frame):
-            return b"".join(out), True
-        out.append(reader.read(frame))
-    return b"".join(out), reader.failed
+    done = next((index for index, frame in enumerate(frames) if is_done(frame)), None)
+    out = reader.read(*frames[:done])
+    return out, done is not None or reader.failed
 
 
 def _cut(frames: Frames, piece: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ from sage_contracts.errors import ModelNotFound, NoEngineAvailable, SageError
 from sage_contracts.fleet import EngineKind
 from sage_contracts.names import DEFAULT_MODEL
 
-REGISTER = "register one with: sage llm engine register --host HOST --port PORT"
+REGISTER = "register one with: sage llm engine register HOST PORT"
 OTHER = "other"
 
 
