@@ -16,6 +16,9 @@ KEEPALIVE = 64
 KEEPALIVE_SECONDS = 20
 """Less than the 30 s after which Granian closes an idle connection: a POST must not be sent into one being closed."""
 
+ACCESS_LOG = "/dev/stdout sage buffer=4k flush=1s"
+"""Several lines a write, because each costs the reader; no more than a pipe takes whole, because workers share it."""
+
 _PLACEHOLDER = re.compile(r"\$\{([A-Z_]+)\}")
 
 SERVICES = {"CHAT_GATEWAY": 8011, "SESSION_STORE": 8012, "RAG_INDEXER": 8013, "CONTROL_PLANE": 8014}
@@ -44,7 +47,7 @@ def local(door: FrontDoor, template: str) -> str:
         "OPEN_FILES": str(door.open_files),
         "STOP_SECONDS": str(door.stop_seconds),
         "STATE": "",
-        "ACCESS_LOG": "/dev/stdout sage",
+        "ACCESS_LOG": ACCESS_LOG,
         "LISTEN": door.listen,
         "UPSTREAMS": "\n".join(_upstream(name, servers) for name, servers in door.upstreams.items()),
     }
@@ -65,7 +68,7 @@ def compose(template: str) -> str:
         "OPEN_FILES": "20000",
         "STOP_SECONDS": "30",
         "STATE": "/tmp/",  # noqa: S108 - the container's own
-        "ACCESS_LOG": "/dev/stdout sage",
+        "ACCESS_LOG": ACCESS_LOG,
         "LISTEN": "8000",
         "UPSTREAMS": "\n".join(lines),
     }
