@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 import aiohttp
 import openai
 import pytest
 
+from sage_contracts.fleet import EngineKind
 from tests.fakes.engine import FakeEngine
 from tests.fakes.stack import Stack, local_stack
 
-Registered = Callable[[FakeEngine], AbstractAsyncContextManager[None]]
+
+class Registered(Protocol):
+    def __call__(self, *engines: FakeEngine, kind: EngineKind = "llm") -> AbstractAsyncContextManager[None]: ...
 
 
 @pytest.fixture(scope="session")
@@ -43,24 +47,29 @@ async def client(stack: Stack) -> AsyncIterator[openai.AsyncOpenAI]:
 
 @pytest.fixture
 def registered(http: aiohttp.ClientSession) -> Registered:
-    """Makes the stack know an engine for as long as the block lasts."""
+    """Makes the stack know engines of one model for as long as the block lasts."""
 
     @asynccontextmanager
-    async def known(engine: FakeEngine, kind: str = "llm") -> AsyncIterator[None]:
-        body = {"host": "127.0.0.1", "port": engine.port, "engine_kind": kind}
-        async with http.post("/v1/management/engines/register", json=body) as response:
-            told = await response.json()
-            assert response.status == 200, told
-        await until(lambda: served(http, engine.model))
+    async def known(*engines: FakeEngine, kind: EngineKind = "llm") -> AsyncIterator[None]:
+        ids = [await register(http, engine, kind) for engine in engines]
+        await until(lambda: served(http, engines[0].model))
         try:
             yield
         finally:
-            async with http.delete(f"/v1/management/engines/{told['engine_id']}") as response:
-                await response.read()
-            await http.post("/v1/management/engines/prune")
-            await until(lambda: gone(http, engine.model))
+            for engine_id in ids:
+                async with http.delete(f"/v1/management/engines/{engine_id}") as response:
+                    await response.read()
+            await until(lambda: gone(http, engines[0].model))
 
     return known
+
+
+async def register(http: aiohttp.ClientSession, engine: FakeEngine, kind: EngineKind) -> str:
+    body = {"host": "127.0.0.1", "port": engine.port, "engine_kind": kind}
+    async with http.post("/v1/management/engines/register", json=body) as response:
+        told = await response.json()
+        assert response.status == 200, told
+        return str(told["engine_id"])
 
 
 async def served(http: aiohttp.ClientSession, model: str) -> bool:

@@ -43,6 +43,7 @@ async def killed(stack: Stack, name: str) -> None:
 
 
 async def healthy(http: aiohttp.ClientSession) -> bool:
+    """All services, and some engine READY."""
     async with http.get("/health") as response:
         return response.status == 200 and (await response.json())["status"] == "healthy"
 
@@ -67,11 +68,9 @@ async def test_what_is_killed_comes_back_and_the_session_goes_on(
 
 @pytest.mark.parametrize("name", SERVICES)
 async def test_a_killed_worker_comes_back_without_its_parent_dying(
-    stack: Stack, http: aiohttp.ClientSession, name: str
+    stack: Stack, http: aiohttp.ClientSession, engine: FakeEngine, name: str
 ) -> None:
-    (worker,) = [
-        child for child in psutil.Process(stack.pid(name)).children() if "tracker" not in str(child.cmdline())
-    ]
+    (worker,) = [child for child in psutil.Process(stack.pid(name)).children() if "tracker" not in str(child.cmdline())]
     worker.kill()
 
     await until(lambda: healthy(http), seconds=30)

@@ -111,10 +111,19 @@ async def test_tool_calls_pass_through_the_helper_that_needs_their_index(
     assert [(call.function.name, call.function.arguments) for call in calls] == [("weather", '{"city": "Bern"}')]
 
 
-async def test_embeddings(client: openai.AsyncOpenAI, engine: FakeEngine) -> None:
-    answer = await client.embeddings.create(model=engine.model, input=["one", "two"], encoding_format="float")
+async def test_embeddings(client: openai.AsyncOpenAI, registered: Registered) -> None:
+    async with fake_engine(new_name("embed")) as engine, registered(engine, kind="embedding"):
+        answer = await client.embeddings.create(model=engine.model, input=["one", "two"], encoding_format="float")
 
     assert [len(row.embedding) for row in answer.data] == [8, 8]
+
+
+async def test_an_engine_for_chats_is_asked_for_embeddings_when_it_alone_has_the_model(
+    client: openai.AsyncOpenAI, engine: FakeEngine
+) -> None:
+    answer = await client.embeddings.create(model=engine.model, input="one", encoding_format="float")
+
+    assert len(answer.data[0].embedding) == 8
 
 
 async def test_a_completion_of_the_old_kind(client: openai.AsyncOpenAI, engine: FakeEngine) -> None:
@@ -157,7 +166,7 @@ async def test_an_engine_that_dies_before_its_first_byte_is_replaced_by_another(
     client: openai.AsyncOpenAI, registered: Registered
 ) -> None:
     model = new_name("twins")
-    async with fake_engine(model) as dying, fake_engine(model) as other, registered(dying), registered(other):
+    async with fake_engine(model) as dying, fake_engine(model) as other, registered(dying, other):
         dying.script = Script(cut_at_once=True)
         async with asyncio.timeout(30):
             while not dying.seen:  # until a chat met the dying one

@@ -20,15 +20,13 @@ def test_the_demo_model_is_there(client: openai.OpenAI) -> None:
 
 
 def test_a_streamed_chat_says_something_and_ends(client: openai.OpenAI) -> None:
-    with client.chat.completions.stream(
-        model=MODEL, messages=[{"role": "user", "content": "Count from one to five."}], max_tokens=30
-    ) as stream:
-        pieces = [event.delta for event in stream if event.type == "content.delta"]
-        done = stream.get_final_completion()
+    stream = client.chat.completions.create(
+        model=MODEL, messages=[{"role": "user", "content": "Count from one to five."}], max_tokens=30, stream=True
+    )
+    choices = [choice for chunk in stream for choice in chunk.choices]
 
-    assert len(pieces) > 3
-    assert "".join(pieces) == done.choices[0].message.content
-    assert done.choices[0].finish_reason in {"stop", "length"}
+    assert sum(bool(choice.delta.content) for choice in choices) > 3
+    assert choices[-1].finish_reason in {"stop", "length"}
 
 
 def test_the_engine_is_given_what_was_said_before(client: openai.OpenAI) -> None:

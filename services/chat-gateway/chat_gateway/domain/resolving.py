@@ -52,8 +52,9 @@ class Routes:
         """Raises ModelNotFound for a model nobody has, NoEngineAvailable where nobody can answer now."""
         name = asked or DEFAULT_MODEL
         model = self._engine_model(kind) if name == DEFAULT_MODEL else name
-        if model is not None and (engines := self._fleet.ready(kind, model)):
-            return Route(name, model, kind, label=model, context_tokens=smallest_window(engines))
+        for of_kind in _SERVED_BY[kind]:
+            if model is not None and (engines := self._fleet.ready(of_kind, model)):
+                return Route(name, model, of_kind, label=model, context_tokens=smallest_window(engines))
         if model is not None and self._upstream is not None and self._goes_upstream(model, kind):
             label = model if model == self._upstream.model else OTHER
             return Route(name, model, kind, label=label, upstream=self._upstream.target())
@@ -103,6 +104,8 @@ class Routes:
             return NoEngineAvailable(f"no {_SPOKEN[kind]} is READY; {REGISTER}", retry_after=5)
         if not self._fleet.known:
             return NoEngineAvailable("the fleet is not known yet: the control-plane has not answered", retry_after=2)
+        if kind == "llm" and name in self._fleet.models("embedding"):
+            return ModelNotFound(f"The model '{name}' is for embeddings; it cannot chat.", param="model")
         return ModelNotFound(
             f"The model '{name}' does not exist. Models that exist: {', '.join(self._names(kind)) or 'none'}",
             param="model",
@@ -113,6 +116,9 @@ class Routes:
         if kind == "llm":
             yield DEFAULT_MODEL
 
+
+_SERVED_BY: dict[EngineKind, tuple[EngineKind, ...]] = {"llm": ("llm",), "embedding": ("embedding", "llm")}
+"""Many an engine for chats can embed as well; whether this one can is its own to say."""
 
 _SPOKEN: dict[EngineKind, str] = {"llm": "engine", "embedding": "embedding engine"}
 
