@@ -60,7 +60,7 @@ class Supervisor:
                 stdout=file,
                 stderr=file,
                 start_new_session=True,
-                preexec_fn=_raise_limits,  # noqa: PLW1509 - nothing of ours runs threads here
+                preexec_fn=_prepare,  # noqa: PLW1509 - nothing of ours runs threads here
             )
         deadline = time.monotonic() + DAEMON_SECONDS
         while time.monotonic() < deadline:
@@ -144,7 +144,9 @@ def _process(item: Mapping[str, Any]) -> Process:
     )
 
 
-def _raise_limits() -> None:
+def _prepare() -> None:
+    """What supervisord and all it starts inherit: many open files, and files for their owner's eyes alone."""
+    os.umask(0o077)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_files(), hard))
 

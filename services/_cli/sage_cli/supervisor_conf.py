@@ -24,7 +24,6 @@ logfile_backups=1
 pidfile={home.run / "supervisord.pid"}
 childlogdir={home.logs}
 directory={home.run}
-umask=077
 silent=true
 {"user=root" if as_root else ""}
 

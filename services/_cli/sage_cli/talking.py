@@ -18,12 +18,11 @@ SILENCE_SECONDS = 300.0
 class Conversation:
     """`session` names it, so that it can be gone on with."""
 
-    def __init__(self, api: API, *, model: str, session: str | None) -> None:
-        self._api = api
+    def __init__(self, *, model: str, session: str | None) -> None:
         self._model = model
         self.session = session or f"cli-{uuid.uuid4().hex[:12]}"
 
-    async def say(self, text: str) -> None:
+    async def say(self, api: API, text: str) -> None:
         """Ask, and print the answer as it comes. Raises Failed with what the gateway said went wrong."""
         body = {
             "model": self._model,
@@ -32,8 +31,8 @@ class Conversation:
             "session_id": self.session,
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
-        url = self._api.url + chat.CHAT_COMPLETIONS.path
-        async with self._api.http.post(url, json=body, timeout=timeout) as response:
+        url = api.url + chat.CHAT_COMPLETIONS.path
+        async with api.http.post(url, json=body, timeout=timeout) as response:
             if response.status != 200:
                 raise Failed(_told(await response.read(), response.status))
             self.session = response.headers.get(SESSION_ID_HEADER, self.session)

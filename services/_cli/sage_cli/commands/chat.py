@@ -1,15 +1,16 @@
 """`sage chat`: talk with a model in the terminal; index a folder so that answers cite it."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sage_cli.api import API, APIBase, ask
+from sage_cli.api import API, APIBase, address, ask
 from sage_cli.failures import Failed
-from sage_cli.output import AsJSON, err, out, print_json
+from sage_cli.output import AsJSON, err, out, print_failure, print_json
 from sage_cli.talking import Conversation
 from sage_contracts import index as wire
 from sage_contracts.call import Empty
@@ -34,17 +35,20 @@ def talk(
     if context.invoked_subcommand is not None:
         return
 
-    async def question(api: API) -> None:
-        conversation = Conversation(api, model=model, session=session)
-        if message is not None:
-            await conversation.say(message)
-            return
-        err.print(f"{model} at {api.url}; session {conversation.session}; leave with /bye or Ctrl-D", markup=False)
-        while (said := await asyncio.to_thread(_read)) is not None:
-            if said:
-                await conversation.say(said)
-
-    ask(api_base, question)
+    conversation = Conversation(model=model, session=session)
+    if message is not None:
+        ask(api_base, lambda api: conversation.say(api, message))
+        return
+    told = f"{model} at {address(api_base)}; session {conversation.session}; leave with /bye or Ctrl-D"
+    err.print(told, markup=False)
+    # Outside of any loop: Ctrl-C could not reach a thread that waits for a line.
+    while (said := _read()) is not None:
+        if not said:
+            continue
+        try:
+            ask(api_base, partial(conversation.say, text=said))
+        except Failed as failed:
+            print_failure(failed)  # one answer that failed does not end the conversation
 
 
 @app.command()
