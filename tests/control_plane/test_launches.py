@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -306,3 +307,11 @@ async def test_an_engine_of_another_node_is_ended_by_that_node(
         assert told.status == "STOPPED"
         assert await eventually(ended)
         assert not (tmp_path / "b" / "engines").exists()
+
+
+async def test_a_port_that_a_stranger_uses_is_not_taken(plane: ControlPlane) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        with pytest.raises(Conflict, match="in use"):
+            await plane.start("tiny", port=stranger.getsockname()[1])

@@ -372,4 +372,4 @@ async def test_five_hundred_engines_are_probed_without_falling_behind(
 
     assert len(ages) == len(engines) == 500
     assert {one.state for one in engines} == {"READY"}
-    assert max(ages) < 3.0
+    assert max(ages) < 4.0, "a round was left out"

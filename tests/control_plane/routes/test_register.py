@@ -125,9 +125,9 @@ async def test_an_engine_that_is_away_is_refused(plane: ControlPlane) -> None:
 async def test_an_engine_that_is_away_is_starting_when_its_model_is_told(plane: ControlPlane) -> None:
     engine = ScriptedEngine("m")
     engine.port = free_port()
+    engine.models["data"][0]["max_model_len"] = 777
     told = await plane.register(engine, engine_id="late", model_id="m")
     await engine.start()
-    engine.models["data"][0]["max_model_len"] = 777
     ready = await plane.until("late", "READY")
     await engine.stop()
 

@@ -44,6 +44,7 @@ class Discoveries:
         self._well_known = tuple(well_known)
         self._pending = set(static)
         self._begun = False
+        self._version = 0
 
     async def look(self) -> None:
         """Register what answers now. Called again and again: an engine may come up late, the registry may be lost."""
@@ -54,8 +55,9 @@ class Discoveries:
                 for address in self._well_known:
                     await self._admit(address, "discovered")
                 self._begun = True
-            if snapshot.version == 0:
+            if snapshot.version < self._version:  # the registry has lost its data
                 self._pending = set(self._static)
+            self._version = snapshot.version
             for address in sorted(self._pending):
                 if await self._admit(address, "static"):
                     self._pending.discard(address)

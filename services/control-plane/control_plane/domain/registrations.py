@@ -121,11 +121,8 @@ def slug(text: str) -> str:
 
 
 def checked_metadata(metadata: Mapping[str, Any]) -> None:
-    """Raises InvalidRequest for what could not be kept or told again."""
-    try:
-        size = len(msgspec.json.encode(metadata))
-    except (OverflowError, RecursionError, msgspec.MsgspecError, UnicodeError) as error:
-        raise InvalidRequest(f"metadata cannot be kept: {error}", param="metadata") from error
+    """Raises InvalidRequest for what is too much to keep."""
+    size = len(msgspec.json.encode(metadata))
     if size > METADATA_BYTES:
         raise InvalidRequest(f"metadata may have {METADATA_BYTES} bytes as JSON, not {size}", param="metadata")
 
