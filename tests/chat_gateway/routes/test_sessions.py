@@ -222,3 +222,25 @@ async def test_many_clients_at_once_get_their_own_answers(shared_redis: RedisSer
 
     assert [answer.text for answer in answers] == [f"You said: {name}" for name in names]
     assert [told(gate, name)[1][1] for name in names] == [f"You said: {name}" for name in names]
+
+
+async def test_many_that_leave_at_once_disturb_nobody(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(delay=0.01))
+    async with gateway(shared_redis, engine) as gate:
+        names = [f"n{number}" for number in range(60)]
+
+        async def asked(number: int, name: str) -> str:
+            if number % 2:
+                return (await gate.chat(name, session_id=name, stream=True)).text
+            async with gate.opened(CHAT, chat_body(name, stream=True, session_id=name)) as response:
+                await first_frames(response, 1)
+                response.close()
+            return f"You said: {name}"
+
+        answers = await asyncio.gather(*(asked(number, name) for number, name in enumerate(names)))
+        await gate.tells_load({})
+
+        assert answers == [f"You said: {name}" for name in names]
+        for name in names:
+            assert told(gate, name)[0] == ("user", name)
+            assert f"You said: {name}".startswith(told(gate, name)[1][1])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from chat_gateway.adapters.guarded_sockets import guarded_socket
 from chat_gateway.domain.ports import EngineDropped, EngineRefused, Flow, Target, Whole
 from sage_chassis import logs
 from sage_chassis.sse import PING_SECONDS
@@ -40,7 +41,9 @@ async def engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
 
     Cookies of engines are not kept.
     """
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=5)
+    connector = aiohttp.TCPConnector(
+        limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=5, socket_factory=guarded_socket
+    )
     async with aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),

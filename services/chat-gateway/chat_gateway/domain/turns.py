@@ -39,7 +39,9 @@ class Commits:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("turn not stored", extra={"error": error.code if isinstance(error, SageError) else repr(error)})
+            log.warning(
+                "turn not stored", extra={"error": error.code if isinstance(error, SageError) else type(error).__name__}
+            )
 
 
 class OpenTurn:
