@@ -63,7 +63,7 @@ def test_a_model_that_cannot_answer_is_refused(
 
 
 def test_a_chat_does_not_go_to_an_embedding_engine() -> None:
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(ModelNotFound, match="for embeddings"):
         resolve("m", engine("a", kind="embedding"))
 
 
@@ -73,9 +73,20 @@ def test_embeddings_go_to_embedding_engines() -> None:
     assert route.model == "emb"
 
 
+def test_embeddings_of_a_model_that_chats_go_to_it() -> None:
+    assert resolve("m", engine("a"), kind="embedding").kind == "llm"
+    with pytest.raises(NoEngineAvailable):
+        resolve("m", engine("a", state="ERROR"), kind="embedding")
+
+
 def test_an_unknown_fleet_is_no_reason_to_call_a_model_unknown() -> None:
     with pytest.raises(NoEngineAvailable, match="not known yet"):
         Routes(Fleet(), None).resolve("m", "llm")
+
+
+def test_no_embedding_engine_is_told_as_such() -> None:
+    with pytest.raises(NoEngineAvailable, match="no embedding engine is READY"):
+        resolve(None, engine("a"), kind="embedding")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def test_embeddings_without_a_model_go_to_the_one_there_is(shared_redis: R
 
 
 @pytest.mark.parametrize(
-    ("model", "status", "code"), [(None, 503, "no_engine_available"), ("tiny", 404, "model_not_found")]
+    ("model", "status", "code"), [(None, 503, "no_engine_available"), ("huge", 404, "model_not_found")]
 )
 async def test_embeddings_need_an_embedding_engine(
     shared_redis: RedisServer, model: str | None, status: int, code: str
@@ -42,6 +42,14 @@ async def test_embeddings_need_an_embedding_engine(
         answer = await gate.post(EMBEDDINGS, {"input": "a", "model": model})
 
     assert (answer.status, answer.code) == (status, code)
+
+
+async def test_an_engine_that_chats_may_embed_too(shared_redis: RedisServer) -> None:
+    engine = FakeEngine()
+    async with gateway(shared_redis, engine) as gate:
+        answer = await gate.post(EMBEDDINGS, {"input": "a", "model": "tiny"})
+
+    assert (answer.status, answer.body["data"][0]["embedding"]) == (200, vector("a"))
 
 
 @pytest.mark.parametrize("streams", [True, False])

@@ -93,8 +93,7 @@ class Routes:
         return not self._fleet.ready_models(kind) or model == (self._upstream and self._upstream.model)
 
     def _refusal(self, name: str, kind: EngineKind) -> SageError:
-        known = self._fleet.models(kind)
-        if name in known:
+        if any(name in self._fleet.models(of_kind) for of_kind in _SERVED_BY[kind]):
             return NoEngineAvailable(f"no engine of the model '{name}' is READY now; {REGISTER}", retry_after=5)
         if name == DEFAULT_MODEL and self._upstream is not None and kind == "llm":
             return NoEngineAvailable(
