@@ -74,14 +74,18 @@ def add(shard: EdgeShard, entries: Sequence[Entry]) -> None:
 
 
 def carry(source: EdgeShard, target: EdgeShard, paths: Collection[str]) -> int:
-    """Copy the passages of these files; how many they were."""
+    """Copy the passages of these files, as they are; how many they were."""
     total = 0
     offset: int | UUID | str | None = None
     while True:
         records, offset = source.scroll(ScrollRequest(offset=offset, limit=BATCH, with_payload=True, with_vector=True))
-        entries = [Entry(_passage(record), _vectors(record)) for record in records]
-        wanted = [entry for entry in entries if entry.passage.path in paths]
-        add(target, wanted)
+        wanted = [
+            Point(record.id, record.vector, record.payload)
+            for record in records
+            if record.vector is not None and record.payload is not None and record.payload["path"] in paths
+        ]
+        if wanted:
+            target.update(UpdateOperation.upsert_points(wanted))
         total += len(wanted)
         if offset is None:
             return total
