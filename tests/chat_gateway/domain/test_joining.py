@@ -147,6 +147,17 @@ def test_history_and_request_are_joined(
     assert (told.prompt, told.new) == (prompt, new)
 
 
+def test_pictures_are_compared_too() -> None:
+    def picture(url: str) -> Said:
+        return u([{"type": "image_url", "image_url": {"url": url}}])
+
+    past = [picture("a"), a("a cat")]
+    again = joined(stored(*past), [picture("a"), a("a cat"), u("sure?")])
+    other = joined(stored(*past), [picture("b"), a("a cat"), u("sure?")])
+
+    assert (len(again.new), len(other.new)) == (1, 3)
+
+
 def test_a_history_sent_whole_is_found_behind_a_trimmed_one() -> None:
     told = joined(stored(u("3"), a("4")), [u("1"), a("2"), u("3"), a("4"), u("5")], dropped=2)
 

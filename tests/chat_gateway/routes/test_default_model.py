@@ -8,7 +8,7 @@ import pytest
 from sage_contracts.chat import Retrieval
 from sage_contracts.errors import InvalidRequest, StoreUnavailable
 from sage_contracts.index import SearchRequest
-from tests.chat_gateway.stack import CHAT, Answered, gateway, within
+from tests.chat_gateway.stack import CHAT, Answered, chat_body, gateway, within
 from tests.fakes.cluster import free_port
 from tests.fakes.engine import FakeEngine, Script
 from tests.fakes.redis_server import RedisServer
@@ -59,6 +59,18 @@ async def test_the_sdk_reads_text_and_annotations(shared_redis: RedisServer) -> 
     cited = annotation.url_citation
     assert (message.content or "")[cited.start_index : cited.end_index] == "[1](guide1.md#use-1)"
     assert completion.model == "sage-default"
+
+
+async def test_the_sdk_follows_a_stream(shared_redis: RedisServer) -> None:
+    async with gateway(shared_redis, FakeEngine(script=BLUE)) as gate:
+        gate.services.finds("The sky is blue.", "Grass is green.")
+        client = openai.AsyncOpenAI(base_url=gate.url + "/v1", api_key="none")
+        async with client, client.chat.completions.stream(**chat_body("What colour?", model="sage-default")) as stream:
+            completion = await stream.get_final_completion()
+
+    message = completion.choices[0].message
+    (annotation,) = message.annotations or []
+    assert (message.content, annotation.url_citation.url) == (CITED, "guide1.md#use-1")
 
 
 async def test_passages_stand_at_the_tail_of_the_prompt(shared_redis: RedisServer) -> None:
