@@ -206,12 +206,14 @@ def test_a_start_after_supervisord_was_killed_tidies_up_and_keeps_what_is_stored
         time.sleep(1.1)  # what Valkey promises: what was said is on disk after a second
         orphans = left(stack)
         os.kill(stack.pid("supervisord"), signal.SIGKILL)
+        told = stack.sage("gateway", "status")
         stack.start()
         with openai.OpenAI(base_url=stack.url, api_key="none") as sdk:
             found = sdk.get(f"/sessions/{made['id']}", cast_to=dict[str, object])
     finally:
         stack.stop()
 
+    assert "have outlived supervisord" in told.stdout
     assert found["id"] == made["id"]
     assert [process for process in orphans if process.is_running()] == []
     assert json.loads((stack.home / "stack.json").read_bytes())["ports"] == ports

@@ -24,8 +24,8 @@ from sage_contracts.chat import ModelList
 LOOK_SECONDS = 0.15
 ASK_SECONDS = 2.0
 LOG_LINES = 15
-EARLY_SECONDS = 10.0
-"""A program that ends within its first seconds is one that cannot start; later, supervisord brings it back."""
+OTHERS_ENGINE_SECONDS = 10.0
+"""How long an engine that is not ours is waited for: the stack is whole without it."""
 
 ASKED_THROUGH_NGINX = {"valkey", "nginx", "engine"}
 """Programs without a `/readyz`."""
@@ -127,7 +127,7 @@ def _environment(home: Home, kept: Kept, settings: Settings, choice: Choice) -> 
 
 async def _healthy(supervisor: Supervisor, home: Home, settings: Settings, kept: Kept, progress: Progress) -> None:
     """Return once everything is ready; fail as soon as something has ended, or is not ready in time."""
-    deadline = time.monotonic() + settings.start_seconds
+    began = time.monotonic()
     seen: dict[str, int] = {}
     timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout) as http:
@@ -136,10 +136,13 @@ async def _healthy(supervisor: Supervisor, home: Home, settings: Settings, kept:
             _refuse_dead(processes, seen, home)
             ready = await _ready(http, kept, processes)
             progress(ready)
-            if all(ready.values()):
+            missing = [name for name, is_ready in ready.items() if not is_ready]
+            waited = time.monotonic() - began
+            is_others = missing == ["engine"] and "engine" not in seen
+            if not missing or (is_others and waited > OTHERS_ENGINE_SECONDS):
                 return
-            if time.monotonic() > deadline:
-                raise _late(home, ready, settings.start_seconds)
+            if waited > settings.start_seconds:
+                raise _late(home, missing, settings.start_seconds)
             await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -185,8 +188,7 @@ async def _models(http: aiohttp.ClientSession, kept: Kept) -> set[str] | None:
     return {model.id for model in listed.data}
 
 
-def _late(home: Home, ready: Mapping[str, bool], seconds: float) -> Failed:
-    missing = [name for name, is_ready in ready.items() if not is_ready]
+def _late(home: Home, missing: Sequence[str], seconds: float) -> Failed:
     log = home.log(missing[0])
     told = f"{' and '.join(missing)} did not become ready within {seconds:g} s"
     return Failed(told, log=last_lines(log, LOG_LINES), log_name=str(log))

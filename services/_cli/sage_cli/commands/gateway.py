@@ -12,16 +12,17 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from sage_chassis.client import ServiceClient
-from sage_cli import api, log_files, settings, starting, status
+from sage_cli import api, demo_engine, log_files, settings, starting, status
 from sage_cli.failures import Failed
 from sage_cli.home import Home, Kept
 from sage_cli.output import AsJSON, duration, err, megabytes, out, print_json, print_table
 from sage_cli.settings import Settings
 from sage_cli.starting import Up
-from sage_cli.supervision import Supervisor
+from sage_cli.supervision import Supervisor, leftovers
 from sage_contracts import management
 from sage_contracts.errors import SageError
 from sage_contracts.management import Engine
+from sage_contracts.names import DEFAULT_MODEL
 
 app = typer.Typer(
     help="Start, stop and watch the whole stack on this machine: nginx, Valkey, the services, an engine.",
@@ -86,6 +87,8 @@ def show_status(as_json: AsJSON = False) -> None:
         _print_status(found)
     else:
         out.print("the gateway is not running: start it with `sage gateway start`")
+        if rest := leftovers(home, kept.session if kept else None):
+            out.print(f"{len(rest)} processes of it have outlived supervisord: `sage gateway stop` ends them")
     if not found.running:
         raise typer.Exit(NOT_RUNNING_CODE)
 
@@ -121,7 +124,7 @@ def _start(home: Home, config: Settings, *, no_engine: bool, insecure: bool) -> 
 
 def _tell(up: Up) -> None:
     url = up.kept.url
-    model = up.kept.models[0] if up.kept.models else "sage-default"
+    model = demo_engine.MODEL if demo_engine.MODEL in up.kept.models else DEFAULT_MODEL
     out.print(f"SAGE Gateway {'is already running' if up.was_running else 'is up'}: {url}/v1")
     out.print(f"engine: {up.kept.engine}", markup=False)
     out.print("\ntry it:")
