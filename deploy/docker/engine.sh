@@ -3,7 +3,7 @@
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
-state="${SAGE_DOCKER_STATE:-/tmp/sage-docker-$(id -u)}"
+state="${SAGE_DOCKER_STATE:-/run/sage-docker}" # only root starts an engine
 pid_file="$state/dockerd.pid"
 log="$state/dockerd.log"
 

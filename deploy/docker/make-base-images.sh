@@ -5,7 +5,7 @@
 #   sage-local/nginx   nginx and curl, in place of nginx:1.29
 #   sage-local/redis   redis-server and redis-cli, in place of redis:8
 #
-# An image that exists is kept; `--force` makes all of them again.
+# An image is made again only when what it is made from has changed, or with `--force`.
 set -euo pipefail
 
 suite="${SAGE_DEBIAN_SUITE:-bookworm}"
@@ -18,8 +18,16 @@ trap 'rm -rf "$work"' EXIT
 
 say() { printf 'base images: %s\n' "$*"; }
 
+fail() {
+    printf 'base images: %s\n' "$*" >&2
+    exit 1
+}
+
 need_mmdebstrap() {
     if command -v mmdebstrap >/dev/null; then return 0; fi
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        fail "mmdebstrap is not installed, and only root with apt-get could install it"
+    fi
     say "installing mmdebstrap from Debian's packages"
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null
@@ -35,9 +43,10 @@ bootstrap() {
 }
 
 make_image() {
-    local name="$1" packages="$2" hook="$3"
+    local name="$1" packages="$2" hook="$3" recipe
     shift 3
-    if [ "$force" != --force ] && docker image inspect "sage-local/$name" >/dev/null 2>&1; then
+    recipe="$(printf '%s\n' "$suite" "$packages" "$hook" "$@" | cat - "$ca_bundle" | sha256sum | cut -c1-16)"
+    if [ "$force" != --force ] && [ "$(made_from "$name")" = "$recipe" ]; then
         say "sage-local/$name is there"
         return 0
     fi
@@ -45,10 +54,12 @@ make_image() {
     need_mmdebstrap
     bootstrap "$packages" "$work/$name.tar" "$hook"
     local changes=(--change "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") change
-    for change in "$@"; do changes+=(--change "$change"); done
+    for change in "LABEL sage.recipe=$recipe" "$@"; do changes+=(--change "$change"); done
     docker import "${changes[@]}" "$work/$name.tar" "sage-local/$name" >/dev/null
     rm -f "$work/$name.tar"
 }
+
+made_from() { docker image inspect --format '{{index .Config.Labels "sage.recipe"}}' "sage-local/$1" 2>/dev/null || true; }
 
 # The settings of pip that the environment names travel into the image; addresses stay out of the repository that way.
 pip_settings() {
@@ -58,6 +69,7 @@ pip_settings() {
     done
 }
 
+[ -r "$ca_bundle" ] || fail "there is no $ca_bundle: name this machine's certificate authorities with SAGE_CA_BUNDLE"
 mapfile -t pip_changes < <(pip_settings)
 copy_ca="install -D -m 644 '$ca_bundle' \"\$1/etc/ssl/certs/ca-certificates.crt\""
 
