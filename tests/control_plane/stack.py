@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from sage_contracts.call import Empty
 from sage_contracts.fleet import Fleet
 from sage_contracts.management import Engine, RegisterEngine, StartEngine, StopEngine, Stopped
 from tests.control_plane.engines import ScriptedEngine
-from tests.fakes.cluster import serve
+from tests.fakes.cluster import accepts, free_port, serve
 
 T = TypeVar("T")
 
@@ -88,3 +90,31 @@ async def control_plane(redis_url: str, folder: Path, **settings: Any) -> AsyncG
     app = create_app(assemble(config, registry), registry)
     async with serve(app) as url, aiohttp.ClientSession() as http:
         yield ControlPlane(url, http)
+
+
+@asynccontextmanager
+async def process(
+    redis_url: str, folder: Path, **env: str
+) -> AsyncGenerator[tuple[ControlPlane, asyncio.subprocess.Process]]:
+    """A control-plane as an operator starts it."""
+    port = free_port()
+    settings = {
+        "SAGE_REDIS_URL": redis_url,
+        "SAGE_CONTROL_PLANE_PORT": str(port),
+        "SAGE_CONTROL_PLANE_DATA_DIR": str(folder),
+        "SAGE_CONTROL_PLANE_PROBE_SECONDS": "0.2",
+        "SAGE_CONTROL_PLANE_LEASE_SECONDS": "0.8",
+        "SAGE_LOG_LEVEL": "warning",
+        **env,
+    }
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "control_plane", env=os.environ | settings, start_new_session=True
+    )
+    try:
+        await accepts(port)
+        async with aiohttp.ClientSession() as http:
+            yield ControlPlane(f"http://127.0.0.1:{port}", http), running
+    finally:
+        if running.returncode is None:
+            running.terminate()
+        await running.wait()

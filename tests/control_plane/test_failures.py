@@ -5,18 +5,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 from redis.asyncio import Redis
 
 from control_plane.adapters.redis_registry import LEADER
 from tests.control_plane.engines import scripted_engine
-from tests.control_plane.stack import ControlPlane, control_plane, eventually
-from tests.fakes.cluster import accepts, free_port
+from tests.control_plane.stack import ControlPlane, control_plane, eventually, process
+from tests.fakes.cluster import free_port
 from tests.fakes.redis_server import RedisServer, redis_server
 
 BASE = "/v1/management"
@@ -27,34 +25,6 @@ def own_redis() -> Iterator[RedisServer]:
     """A Redis that a test may hang or kill."""
     with redis_server() as server:
         yield server
-
-
-@asynccontextmanager
-async def process(
-    redis_url: str, folder: Path, **env: str
-) -> AsyncGenerator[tuple[ControlPlane, asyncio.subprocess.Process]]:
-    """A control-plane as an operator starts it."""
-    port = free_port()
-    settings = {
-        "SAGE_REDIS_URL": redis_url,
-        "SAGE_CONTROL_PLANE_PORT": str(port),
-        "SAGE_CONTROL_PLANE_DATA_DIR": str(folder),
-        "SAGE_CONTROL_PLANE_PROBE_SECONDS": "0.2",
-        "SAGE_CONTROL_PLANE_LEASE_SECONDS": "0.8",
-        "SAGE_LOG_LEVEL": "warning",
-        **env,
-    }
-    running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "control_plane", env=os.environ | settings, start_new_session=True
-    )
-    try:
-        await accepts(port)
-        async with aiohttp.ClientSession() as http:
-            yield ControlPlane(f"http://127.0.0.1:{port}", http), running
-    finally:
-        if running.returncode is None:
-            running.terminate()
-        await running.wait()
 
 
 async def test_every_route_says_within_two_seconds_that_redis_is_away(own_redis: RedisServer, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sage_chassis import redis_client
 from sage_chassis.bus import Bus
 from sage_contracts import names
 from tests.control_plane.engines import ScriptedEngine, scripted_engine
-from tests.control_plane.stack import ControlPlane, control_plane, eventually
+from tests.control_plane.stack import ControlPlane, control_plane, eventually, process
 from tests.fakes.redis_server import RedisServer
 
 BASE = "/v1/management/engines"
@@ -359,14 +359,15 @@ async def test_five_hundred_engines_are_probed_without_falling_behind(
             host="127.0.0.1",
             port=engine.port,
             state="READY",
-            source="static",
+            source="registered",
             created_at=0.0,
         )
         for number in range(500):
             await registry.swap(old=None, new=structs.replace(record, engine_id=f"e{number}"))
-        async with control_plane(shared_redis.url, tmp_path, probe_seconds=2.0, static_engines=(engine.url,)) as plane:
-            await asyncio.sleep(4.5)  # the third round has just begun
-            engines = [one for one in await plane.engines() if one.engine_id.startswith("e")]
+        env = {"SAGE_CONTROL_PLANE_PROBE_SECONDS": "2", "SAGE_CONTROL_PLANE_LEASE_SECONDS": "4"}
+        async with process(shared_redis.url, tmp_path, **env) as (plane, _):
+            await asyncio.sleep(5.5)  # the third round is about to be over
+            engines = await plane.engines()
             now = time.time()
             ages = [now - one.last_heartbeat.timestamp() for one in engines if one.last_heartbeat]
 

@@ -143,6 +143,7 @@ class Watch:
             event = Event.OVERDUE
         if step(Life(record.state, before.misses), event).state == record.state:
             return
+        await self._registry.note({record.engine_id: self._seen[_key(record)]})
         fields = await self._told_at_first(record) if record.state == "STARTING" and answered else {}
         try:
             changed = await self._changes.apply(record.engine_id, event, misses=before.misses, fence=fence, **fields)
