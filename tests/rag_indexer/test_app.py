@@ -102,6 +102,18 @@ async def test_a_folder_that_a_user_chose_is_kept_at_the_next_start(folder: Path
     assert index["source_dir"] == str(folder / "chosen")
 
 
+async def test_another_configured_folder_takes_the_place_of_the_one_before(folder: Path) -> None:
+    written(folder / "other", ZEBRA)
+    async with service(config(folder)) as first:
+        await first.indexed()
+    async with service(config(folder, source_dir=str(folder / "other"))) as second:
+        async with asyncio.timeout(20):
+            while (index := await second.indexed())["source_dir"] != str(folder / "other"):
+                await asyncio.sleep(0.01)
+
+    assert index["num_documents"] == 1
+
+
 async def test_a_folder_that_may_not_be_indexed_any_more_leaves_the_index_as_it_is(folder: Path) -> None:
     written(folder / "chosen", ZEBRA)
     async with service(config(folder, allowed_roots=(str(folder),), build_at_start=False)) as first:

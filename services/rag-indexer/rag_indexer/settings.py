@@ -17,7 +17,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ()
     build_at_start: Annotated[
         bool,
-        Meta(description="Bring the index up to date at start, with the folder it was made of or else source_dir."),
+        Meta(description="Bring the index up to date at start, with the folder a request chose or else source_dir."),
     ] = True
     max_file_bytes: Annotated[int, Meta(ge=1, description="Files larger than this are skipped, by name.")] = 10_000_000
     store: Annotated[

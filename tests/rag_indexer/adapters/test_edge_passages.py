@@ -166,6 +166,26 @@ async def test_a_publish_that_is_cancelled_never_removes_what_the_pointer_names(
     assert served in versions(tmp_path)
 
 
+async def test_a_publish_that_fails_after_the_pointer_moved_leaves_its_version(
+    passages: EdgePassages, tmp_path: Path
+) -> None:
+    draft = await passages.draft()
+    DataFolder(tmp_path, "docs").point_to(tmp_path / "docs@2")
+    await draft.discard()
+
+    assert versions(tmp_path) == ["docs@1", "docs@2"]
+    assert await found(passages, "zebra") == ["a zebra is striped"]
+
+
+async def test_discarding_what_is_served_does_not_touch_it(passages: EdgePassages) -> None:
+    draft = await passages.draft()
+    await draft.add([entry("a.md", "a giraffe is tall")])
+    await draft.publish(record(), {"a.md": "h"})
+    await draft.discard()
+
+    assert await found(passages, "giraffe") == ["a giraffe is tall"]
+
+
 async def test_a_store_that_fails_says_so(passages: EdgePassages) -> None:
     draft = await passages.draft()
     await draft.discard()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_indexer.adapters.folder import AllowedFolders, DiskFolder
+from rag_indexer.adapters.folder import AllowedFolders, DiskFolder, open_beneath
 from rag_indexer.domain.ports import Unreadable
 from sage_contracts.errors import SourceRefused
 from tests.rag_indexer.parts import written
@@ -167,6 +167,15 @@ def test_a_pipe_a_socket_and_a_folder_are_no_files(docs: DiskFolder) -> None:
     assert refused(docs, "pipe.md") == "not a regular file"
     assert refused(docs, "folder.md") == "is a directory"
     assert refused(docs, "socket.md") == "no such device or address"
+
+
+@pytest.mark.parametrize("parts", [("link", "b.txt"), ("deep", "link.txt")])
+def test_a_link_swapped_in_after_the_path_was_checked_is_not_followed(docs: DiskFolder, parts: tuple[str, ...]) -> None:
+    Path(docs.path, "link").symlink_to("deep")
+    Path(docs.path, "deep", "link.txt").symlink_to("b.txt")
+
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels of symbolic links"):
+        open_beneath(Path(docs.path), parts)
 
 
 @contextmanager

@@ -277,6 +277,14 @@ async def test_files_that_cannot_be_read_are_named_and_the_build_goes_on(client:
     ]
 
 
+async def test_no_more_than_a_thousand_bad_files_are_named(client: Client) -> None:
+    written(client.desk.docs, {f"{number:04}.txt": b"\0" for number in range(1_003)})
+    _, built = await client.build()
+    skipped = built["index"]["skipped"]
+
+    assert (len(skipped), skipped[-1]) == (1_001, "and 3 more")
+
+
 async def test_a_file_that_vanishes_after_the_scan_is_named_and_the_build_goes_on(client: Client) -> None:
     building = await held(client)
     (client.desk.docs / "zebra.md").unlink()

@@ -59,9 +59,12 @@ class _Version:
                 self._idle.set()
 
     async def close(self, *, remove: bool) -> None:
-        """Once the last reader has left."""
+        """Once the last reader has left. Nobody is served by it any more: a failure is logged and no more."""
         await self._idle.wait()
-        await asyncio.to_thread(_closed, self.shard, self.folder if remove else None)
+        try:
+            await asyncio.to_thread(attempted, lambda: _closed(self.shard, self.folder if remove else None))
+        except StoreUnavailable:
+            log.exception("version not closed", extra={"folder": str(self.folder)})
 
 
 @asynccontextmanager
@@ -97,7 +100,7 @@ class EdgePassages:
             return folder, edge_shard.created(folder / "shard", self._dimensions)
 
         folder, shard = await asyncio.to_thread(attempted, begun)
-        return EdgeDraft(self, folder, shard)
+        return EdgeDraft(self, self._data, folder, shard)
 
     async def search(self, query: Vectors, *, limit: int, path_prefix: str | None) -> Hits:
         if self._served is None:
@@ -135,26 +138,23 @@ class EdgePassages:
         async with self._served.read() as shard:
             yield shard
 
-    async def serve(self, folder: Path, shard: EdgeShard, stored: _Stored) -> None:
-        """From now on. The version before is dropped once its last reader has left."""
-        old, self._served = self._served, _Version(folder, shard, stored)
-        if old is not None:
-            await old.close(remove=True)
-
-    def point_to(self, folder: Path) -> None:
-        self._data.point_to(folder)
+    def serve(self, version: _Version) -> _Version | None:
+        """From now on; the version before is the caller's to close."""
+        old, self._served = self._served, version
+        return old
 
 
 class EdgeDraft:
     """Its work is done by one thread, in order: a discard after a cancelled step waits until that step has ended."""
 
-    def __init__(self, passages: EdgePassages, folder: Path, shard: EdgeShard) -> None:
+    def __init__(self, passages: EdgePassages, data: DataFolder, folder: Path, shard: EdgeShard) -> None:
         self._passages = passages
+        self._data = data
         self._folder = folder
         self._shard = shard
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="draft")
         self._batches = 0
-        self._published = False
+        self._served = False
 
     async def carry(self, paths: Collection[str]) -> int:
         if not paths:
@@ -178,16 +178,28 @@ class EdgeDraft:
         def written() -> None:
             self._shard.flush()
             write_durably(self._folder / "index.json", msgspec.json.encode(stored))
-            self._passages.point_to(self._folder)
-            self._published = True
+            self._data.point_to(self._folder)
 
         await self._do(written)
+        old = self._passages.serve(_Version(self._folder, self._shard, stored))
+        self._served = True
         self._thread.shutdown(wait=False)
-        await self._passages.serve(self._folder, self._shard, stored)
+        if old is not None:
+            await old.close(remove=True)
 
     async def discard(self) -> None:
-        """Nothing is left of it, unless a publish that was cancelled came through: the next start then serves it."""
-        await self._do(lambda: _closed(self._shard, None if self._published else self._folder))
+        """
+        Nothing is left of it, unless it has been published after all.
+
+        A publish that broke off half-way may have moved the pointer already: then the next start serves this version.
+        """
+        if self._served:
+            return
+
+        def dropped() -> None:
+            _closed(self._shard, None if self._data.current() == self._folder else self._folder)
+
+        await self._do(dropped)
         self._thread.shutdown(wait=False)
 
     async def _do(self, action: Callable[[], T]) -> T:

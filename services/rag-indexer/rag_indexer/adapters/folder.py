@@ -85,7 +85,7 @@ class DiskFolder:
             real = (self._root / path).resolve()
             if not real.is_relative_to(self._root):
                 raise Unreadable("leads outside the folder")
-            descriptor = _open_beneath(self._root, real.relative_to(self._root).parts)
+            descriptor = open_beneath(self._root, real.relative_to(self._root).parts)
             with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise Unreadable("not a regular file")
@@ -103,7 +103,7 @@ class DiskFolder:
         return path.relative_to(self._root).as_posix()
 
 
-def _open_beneath(root: Path, parts: Sequence[str]) -> int:
+def open_beneath(root: Path, parts: Sequence[str]) -> int:
     """
     Open without following any link on the way: one swapped in after the path was checked must not be obeyed.
 

@@ -93,7 +93,7 @@ class QdrantPassages:
             if (name := await self.served()) is None:
                 return False
             await self._client.update_collection_aliases([self._unaliased()])
-            await self._client.delete_collection(name)
+            await self._drop(name)
         return True
 
     async def close(self) -> None:
@@ -107,7 +107,7 @@ class QdrantPassages:
             await self._client.update_collection(name, metadata={"record": msgspec.to_builtins(record)})
             await self._client.update_collection_aliases([self._unaliased(), *moved] if before else moved)
             if before:
-                await self._client.delete_collection(before)
+                await self._drop(before)
 
     async def _read(self, asked: Callable[[str], Awaitable[T]], *, nothing: T) -> T:
         """Asked twice if need be: between naming the version and reading it, a newer one may have replaced it."""
@@ -130,8 +130,16 @@ class QdrantPassages:
 
     async def _versions(self) -> list[str]:
         names = [found.name for found in (await self._client.get_collections()).collections]
+        return [name for name in names if self._is_version(name)]
+
+    def _is_version(self, name: str) -> bool:
         prefix = f"{self._alias}@"
-        return [name for name in names if name.startswith(prefix) and name.removeprefix(prefix).isdecimal()]
+        return name.startswith(prefix) and name.removeprefix(prefix).isdecimal()
+
+    async def _drop(self, name: str) -> None:
+        """Only what is ours: an alias may have been made by hand, to anything."""
+        if self._is_version(name):
+            await self._client.delete_collection(name)
 
     def _unaliased(self) -> models.DeleteAliasOperation:
         return models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._alias))

@@ -36,7 +36,8 @@ class Building:
         self._reading = reading
         self._clock = clock
 
-    async def run(self, folder: Folder, *, force: bool, progress: Progress) -> Outcome:
+    async def run(self, folder: Folder, *, chosen: bool, force: bool, progress: Progress) -> Outcome:
+        """`chosen` when a request named the folder, `force` to read even what has not changed."""
         record = await self._passages.record()
         comparable = record is not None and record.fingerprint == self._reading.fingerprint and not force
         before = await self._passages.files() if comparable else {}
@@ -48,7 +49,7 @@ class Building:
         try:
             made = await self._fill(draft, folder, plan, found, progress)
             since = record.created_at if record and comparable else None
-            published = self._record(folder, made, since)
+            published = self._record(folder, made, chosen=chosen, since=since)
             progress.publishing()
             await draft.publish(published, made.files)
         except BaseException:
@@ -79,7 +80,7 @@ class Building:
             progress.indexed(found.sizes[path])
         return made
 
-    def _record(self, folder: Folder, made: "_Made", since: datetime | None) -> Record:
+    def _record(self, folder: Folder, made: "_Made", *, chosen: bool, since: datetime | None) -> Record:
         now = self._clock.utc()
         encoder = self._reading.encoder
         return Record(
@@ -87,6 +88,7 @@ class Building:
             encoder=encoder.name,
             dimensions=encoder.dimensions,
             source_dir=folder.path,
+            chosen=chosen,
             num_documents=len(made.files),
             num_chunks=made.chunks,
             created_at=since or now,

@@ -45,11 +45,12 @@ class Builds:
         with. A caller who leaves does not stop it.
         """
         self._refuse_if_running()
+        chosen = bool(request.source_dir)
         source = request.source_dir or self._default_source
         if not source:
             raise SourceRefused("no folder is configured: name one in source_dir", param="source_dir")
         # No await between the check above and the start below: two requests at once must not start two builds.
-        progress, task = self._start(self._folders.open(source), force=request.force_rebuild)
+        progress, task = self._start(self._folders.open(source), chosen=chosen, force=request.force_rebuild)
         if not request.wait:
             job = progress.job(self._clock.monotonic())
             return wire.Built(status="building", message=f"indexing {source}", job=job)
@@ -90,8 +91,9 @@ class Builds:
         record = await self._passages.record()
         if record is not None:
             self._counts.serving(record.num_chunks)
-        # The folder a user has asked for stays: the default one is only for the first start.
-        source = record.source_dir if record else self._default_source
+        # A folder that a user has asked for stays; the configured one may be another one than last time.
+        chosen = record is not None and record.chosen
+        source = record.source_dir if record and chosen else self._default_source
         if not source or self._running is not None or self._deleting:
             return
         try:
@@ -99,7 +101,7 @@ class Builds:
         except SourceRefused as error:
             log.warning("folder not indexed", extra={"source_dir": source, "reason": error.message})
             return
-        self._start(folder, force=False)
+        self._start(folder, chosen=chosen, force=False)
 
     async def close(self) -> None:
         """Give up a build under way; the index that was there stays."""
@@ -115,9 +117,9 @@ class Builds:
             job = self._running[0].job(self._clock.monotonic())
             raise BuildRunning(f"build {job.id} is under way: {job.stage}, {job.done} of {job.total} files")
 
-    def _start(self, folder: Folder, *, force: bool) -> tuple[Progress, asyncio.Task[Outcome]]:
+    def _start(self, folder: Folder, *, chosen: bool, force: bool) -> tuple[Progress, asyncio.Task[Outcome]]:
         progress = Progress()
-        task = asyncio.create_task(self._building.run(folder, force=force, progress=progress))
+        task = asyncio.create_task(self._building.run(folder, chosen=chosen, force=force, progress=progress))
         self._running = progress, task
         self._error = None
         began = self._clock.monotonic()

@@ -21,6 +21,8 @@ class Record(Struct, frozen=True, kw_only=True):
     encoder: str
     dimensions: int
     source_dir: str
+    chosen: bool = False
+    """Whether a request named the folder; if not it was the configured one of then."""
     num_documents: int
     num_chunks: int
     created_at: datetime
