@@ -45,7 +45,7 @@ from sage_contracts.service import Check
 SERVICE = "control-plane"
 SETTLE_SECONDS = 0.5
 SUPERVISE_SECONDS = 0.5
-DISCOVER_SECONDS = 2.0
+DISCOVER_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
