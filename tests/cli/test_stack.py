@@ -171,6 +171,18 @@ def _chats(client: openai.OpenAI) -> bool:
     return True
 
 
+def test_a_restart_that_would_be_refused_stops_nothing(stack: Stack) -> None:
+    told = subprocess.run(
+        [SAGE, "gateway", "restart"],
+        env={**stack.env, "SAGE_GATEWAY_HOST": "0.0.0.0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (told.returncode, "--insecure" in told.stderr, stack.status()["running"]) == (1, True, True)
+
+
 def test_a_second_command_waits_for_nobody_and_says_why(stack: Stack) -> None:
     with Home(stack.home).locked():
         told = stack.sage("gateway", "stop")

@@ -53,16 +53,14 @@ def start(home: Home, settings: Settings, *, no_engine: bool, insecure: bool, pr
         # Its engine may have gone since: that is no reason not to call it running.
         asyncio.run(_healthy(supervisor, home, settings, msgspec.structs.replace(kept, models=()), progress))
         return Up(kept, was_running=True)
-    _refuse_openness(settings, insecure=insecure)
-    found = Binaries(nginx=binaries.nginx(), valkey=binaries.valkey())
-    command = binaries.supervisord()
+    found = prepared(settings, insecure=insecure)
     stop(home, settings)  # what a supervisord that was killed has left behind
     ports.require_free(settings.host, settings.port)
     choice = asyncio.run(engines.choose(settings, none=no_engine))
     kept = _kept(home, settings, choice)
     _configure(home, kept, settings, choice, found)
     try:
-        session = supervisor.launch(command, _environment(home, kept, settings, choice))
+        session = supervisor.launch(binaries.supervisord(), _environment(home, kept, settings, choice))
         kept = msgspec.structs.replace(kept, session=session)
         home.keep(kept)
         asyncio.run(_healthy(supervisor, home, settings, kept, progress))
@@ -85,6 +83,13 @@ def stop(home: Home, settings: Settings) -> bool:
     home.socket.unlink(missing_ok=True)
     (home.nginx / "nginx.pid").unlink(missing_ok=True)
     return was_running or bool(rest)
+
+
+def prepared(settings: Settings, *, insecure: bool) -> Binaries:
+    """What can be known to stand in the way of a start without touching anything."""
+    _refuse_openness(settings, insecure=insecure)
+    binaries.supervisord()
+    return Binaries(nginx=binaries.nginx(), valkey=binaries.valkey())
 
 
 def _refuse_openness(settings: Settings, *, insecure: bool) -> None:

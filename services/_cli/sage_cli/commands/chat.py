@@ -80,7 +80,7 @@ def ingest(
 
 async def _watched(api: API) -> IndexStatus:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("building", total=None)
         while True:
             found = await api.client.call(wire.STATUS, Empty())

@@ -69,6 +69,7 @@ def restart(no_engine: NoEngine = False, insecure: Insecure = False) -> None:
     config = settings.load()
     home = Home(config.folder)
     signal.signal(signal.SIGTERM, _interrupted)
+    starting.prepared(config, insecure=insecure)
     with home.locked():
         starting.stop(home, config)
         up = _start(home, config, no_engine=no_engine, insecure=insecure)
@@ -112,7 +113,7 @@ def logs(
 
 def _start(home: Home, config: Settings, *, no_engine: bool, insecure: bool) -> Up:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
 
         def progress(ready: Mapping[str, bool]) -> None:
