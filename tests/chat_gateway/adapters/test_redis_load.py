@@ -1,5 +1,6 @@
 """The load as other services read it."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from redis.asyncio import Redis
 from chat_gateway.adapters.redis_load import EXPIRES_SECONDS, REFRESH_SECONDS, RedisLoad
 from chat_gateway.domain.fleet import Fleet
 from sage_chassis import redis_client
-from sage_contracts.names import LOAD_KEY
+from sage_contracts.names import LOAD_INDEX, LOAD_KEY
 from tests.fakes.cluster import free_port
 from tests.fakes.redis_server import RedisServer
 
@@ -91,3 +92,13 @@ async def test_a_redis_that_is_away_is_no_reason_to_fail() -> None:
     await redis.aclose()
 
     assert fleet.load() == {"a": 1}
+
+
+async def test_a_gateway_is_found_by_what_reads_the_load_and_not_after_it_withdrew(scene: Scene) -> None:
+    scene.fleet.take("a")
+    await scene.load.report()
+    listed = await scene.redis.zscore(LOAD_INDEX, "g1")
+    await scene.load.withdraw()
+
+    assert listed == pytest.approx(time.time(), abs=10)
+    assert await scene.redis.zscore(LOAD_INDEX, "g1") is None

@@ -5,16 +5,19 @@ import time
 from collections.abc import Callable
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from chat_gateway.domain.fleet import Fleet
-from sage_contracts.names import LOAD_KEY
+from sage_chassis.redis_client import reached
+from sage_contracts.errors import StoreUnavailable
+from sage_contracts.names import LOAD_INDEX, LOAD_KEY
 
 log = logging.getLogger(__name__)
 
 EXPIRES_SECONDS = 10
 REFRESH_SECONDS = 4.0
 EVERY_SECONDS = 1.0
+FORGOTTEN_SECONDS = 3600.0
+"""A gateway that died without withdrawing leaves its name behind for so long."""
 
 
 class RedisLoad:
@@ -24,6 +27,7 @@ class RedisLoad:
         self, redis: Redis, gateway_id: str, fleet: Fleet, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._redis = redis
+        self._gateway_id = gateway_id
         self._key = LOAD_KEY + gateway_id
         self._fleet = fleet
         self._clock = clock
@@ -37,20 +41,30 @@ class RedisLoad:
         if load == self._told and is_fresh:
             return
         try:
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.delete(self._key)
-                if load:
-                    pipe.hset(self._key, mapping={engine: str(count) for engine, count in load.items()})
-                    pipe.expire(self._key, EXPIRES_SECONDS)
-                await pipe.execute()
-        except (RedisError, OSError) as error:
-            log.debug("load not told", extra={"error": type(error).__name__})
+            async with reached():
+                await self._write(load)
+        except StoreUnavailable as error:
+            log.debug("load not told", extra={"error": error.message})
             return
         self._told, self._told_at = load, self._clock()
 
     async def withdraw(self) -> None:
         """Count no more: the gateway stops."""
         try:
-            await self._redis.delete(self._key)
-        except (RedisError, OSError) as error:
-            log.debug("load not withdrawn", extra={"error": type(error).__name__})
+            async with reached():
+                await self._redis.delete(self._key)
+                await self._redis.zrem(LOAD_INDEX, self._gateway_id)
+        except StoreUnavailable as error:
+            log.debug("load not withdrawn", extra={"error": error.message})
+
+    async def _write(self, load: dict[str, int]) -> None:
+        """The counts at once, then where to find them: the two keys may be on two servers."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(self._key)
+            if load:
+                pipe.hset(self._key, mapping={engine: str(count) for engine, count in load.items()})
+                pipe.expire(self._key, EXPIRES_SECONDS)
+            await pipe.execute()
+        now = time.time()
+        await self._redis.zadd(LOAD_INDEX, {self._gateway_id: now})
+        await self._redis.zremrangebyscore(LOAD_INDEX, "-inf", now - FORGOTTEN_SECONDS)
