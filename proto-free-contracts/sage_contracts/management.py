@@ -113,6 +113,17 @@ class Stopped(Struct, frozen=True, kw_only=True):
     status: State
 
 
+class LogsQuery(Struct, frozen=True, kw_only=True):
+    lines: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class Logs(Struct, frozen=True, kw_only=True):
+    """The end of what a managed engine printed, oldest line first; very long lines and much older ones are left out."""
+
+    engine_id: str
+    lines: list[str]
+
+
 class Pruned(Struct, frozen=True, kw_only=True):
     pruned_count: int
     status: Literal["success"] = "success"
@@ -177,6 +188,7 @@ READ = Call("GET", "/v1/management/engines/{engine_id}", Empty, Engine)
 CREATE = Call("POST", "/v1/management/engines", StartEngine, StartedEngine, status=201)
 START = Call("POST", "/v1/management/engines/start", StartEngine, StartedEngine, status=201)
 REGISTER = Call("POST", "/v1/management/engines/register", RegisterEngine, Engine)
+LOGS = Call("GET", "/v1/management/engines/{engine_id}/logs", LogsQuery, Logs)
 REMOVE = Call("DELETE", "/v1/management/engines/{engine_id}", StopQuery, Stopped)
 STOP = Call("POST", "/v1/management/engines/stop", StopEngine, Stopped)
 DRAIN = Call("POST", "/v1/management/engines/{engine_id}/drain", Empty, Engine)

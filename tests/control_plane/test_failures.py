@@ -50,6 +50,7 @@ async def all_say_so(plane: ControlPlane, port: int) -> None:
     routes = [
         ("GET", "/engines", None),
         ("GET", "/engines/e1", None),
+        ("GET", "/engines/e1/logs", None),
         ("DELETE", "/engines/e1", None),
         ("POST", "/engines", {"preset": "smollm2"}),
         ("POST", "/engines/start", {"preset": "smollm2"}),

@@ -309,6 +309,31 @@ async def test_an_engine_of_another_node_is_ended_by_that_node(
         assert not (tmp_path / "b" / "engines").exists()
 
 
+async def test_what_a_started_engine_printed_can_be_read_also_after_it_ended(plane: ControlPlane) -> None:
+    engine = await plane.start("broken")
+    await plane.until(engine.engine_id, "ERROR")
+    status, told = await plane.ask("GET", f"/v1/management/engines/{engine.engine_id}/logs")
+    _, shorter = await plane.ask("GET", f"/v1/management/engines/{engine.engine_id}/logs?lines=2")
+
+    assert (status, told["engine_id"]) == (200, engine.engine_id)
+    assert told["lines"] == ["first line", "CUDA out of memory"] * 3
+    assert shorter["lines"] == ["first line", "CUDA out of memory"]
+
+
+async def test_the_log_of_another_node_s_engine_is_asked_for_there(
+    redis: Redis, shared_redis: RedisServer, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    async with (
+        control_plane(shared_redis.url, tmp_path / "a", node="a", **settings) as first,
+        control_plane(shared_redis.url, tmp_path / "b", node="b", **settings) as second,
+    ):
+        engine = await first.start("tiny")
+        status, told = await second.ask("GET", f"/v1/management/engines/{engine.engine_id}/logs")
+
+    assert (status, told["error"]["code"]) == (409, "conflict")
+    assert "'a'" in told["error"]["message"]
+
+
 async def test_a_port_that_a_stranger_uses_is_not_taken(plane: ControlPlane) -> None:
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))

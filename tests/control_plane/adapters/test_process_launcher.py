@@ -32,7 +32,7 @@ async def launcher(tmp_path: Path) -> AsyncGenerator[ProcessLauncher]:
 
 async def printed(launcher: ProcessLauncher, engine_id: str) -> str:
     async def lines() -> str | None:
-        return await launcher.last_lines(engine_id) or None
+        return "\n".join(await launcher.last_lines(engine_id)) or None
 
     return await eventually(lines)
 
@@ -163,14 +163,16 @@ async def test_the_last_lines_are_told(launcher: ProcessLauncher) -> None:
     script = "print('x' * 5000); [print('line', n) for n in range(50)]; print(b'\\xff'.decode('latin1'))"
     await launcher.start("e1", [sys.executable, "-X", "utf8", "-c", script], {})
 
-    async def told() -> str | None:
-        text = await launcher.last_lines("e1")
-        return text if text.endswith("\u00ff") else None
+    async def told() -> list[str] | None:
+        lines = await launcher.last_lines("e1")
+        return lines if lines[-1:] == ["\u00ff"] else None
 
-    lines = (await eventually(told)).splitlines()
+    lines = await eventually(told)
     assert lines[-2:] == ["line 49", "\u00ff"]
     assert len(lines) == 10
-    assert await launcher.last_lines("unknown") == ""
+    assert len(await launcher.last_lines("e1", count=100, most_bytes=100_000)) == 52
+    assert len("\n".join(await launcher.last_lines("e1", count=100, most_bytes=30))) <= 30
+    assert await launcher.last_lines("unknown") == []
 
 
 async def test_a_long_log_is_set_aside(launcher: ProcessLauncher, tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ class FakeLauncher:
     async def stop(self, engine_id: str) -> None:
         self.alive.pop(engine_id, None)
 
-    async def last_lines(self, engine_id: str) -> str:
-        return ""
+    async def last_lines(self, engine_id: str, *, count: int = 10, most_bytes: int = 2_000) -> list[str]:
+        return []
 
     async def running(self) -> Sequence[str]:
         return list(self.alive)

@@ -17,8 +17,6 @@ from control_plane.domain.ports import LaunchFailed, Process
 LOG_BYTES = 16 * 1024 * 1024
 """A log longer than this is set aside as `<id>.log.1` when its engine is started again."""
 
-LAST_BYTES = 2_000
-LAST_LINES = 10
 LOOK_SECONDS = 0.05
 KILLED_SECONDS = 5.0
 """How long the kernel may take to end a killed process; one that hangs in a driver takes longer, and is let be."""
@@ -73,14 +71,14 @@ class ProcessLauncher:
             await self._gone(kept, KILLED_SECONDS)
             self._pid_file(engine_id).unlink(missing_ok=True)
 
-    async def last_lines(self, engine_id: str) -> str:
+    async def last_lines(self, engine_id: str, *, count: int = 10, most_bytes: int = 2_000) -> list[str]:
         try:
             with self._log_file(engine_id).open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_BYTES))
-                text = log.read().decode("utf-8", "replace")
+                log.seek(max(0, log.seek(0, os.SEEK_END) - most_bytes))
+                text = log.read(most_bytes).decode("utf-8", "replace")
         except OSError:
-            return ""
-        return "\n".join(text.strip().splitlines()[-LAST_LINES:])
+            return []
+        return text.strip().splitlines()[-count:]
 
     async def running(self) -> Sequence[str]:
         found = sorted(path.stem for path in self._folder.glob("*.pid"))

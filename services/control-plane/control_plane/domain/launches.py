@@ -23,10 +23,15 @@ from control_plane.domain.records import Launch, Record, Snapshot
 from control_plane.domain.registrations import checked_metadata, derived_id, slug
 from control_plane.domain.restarting import Patience, after_crash
 from control_plane.domain.states import Event
+from sage_contracts import management as wire
+from sage_contracts import names
 from sage_contracts.errors import Conflict, EngineNotFound, InvalidRequest, StoreUnavailable
 from sage_contracts.management import StartEngine
 
 log = logging.getLogger(__name__)
+
+LOG_BYTES = 256 * 1024
+"""No more of a log is read for an answer, however long its lines are."""
 
 
 class Launches:
@@ -107,6 +112,16 @@ class Launches:
             elif outcome is not None:
                 raise outcome
 
+    async def logs(self, engine_id: str, *, lines: int) -> wire.Logs:
+        """The end of what an engine of this node printed; raises Conflict for one that was not started here."""
+        record = found(await self._registry.snapshot(), names.engine_id(engine_id))
+        if record.launch is None:
+            raise Conflict(f"engine {engine_id!r} was not started here: its log is where it runs", param="engine_id")
+        if record.launch.node != self._node:
+            raise Conflict(f"engine {engine_id!r} runs at node {record.launch.node!r}: ask there", param="engine_id")
+        told = await self._launcher.last_lines(engine_id, count=lines, most_bytes=LOG_BYTES)
+        return wire.Logs(engine_id=engine_id, lines=told)
+
     async def end(self, record: Record) -> bool:
         """End the process behind `record`. False when it is another node's, which ends it when it sees STOPPED."""
         launch = record.launch
@@ -149,7 +164,7 @@ class Launches:
     async def _crashed(self, record: Record, launch: Launch) -> None:
         left = after_crash(launch, now=self._clock(), patience=self._patience)
         event = Event.GAVE_UP if left.gave_up else Event.CRASHED
-        lines = await self._launcher.last_lines(record.engine_id)
+        lines = "\n".join(await self._launcher.last_lines(record.engine_id))
         told = f"the process ended by itself; the last it printed: {lines}" if lines else "the process ended by itself"
         await self._launcher.stop(record.engine_id)
         await self._changes.apply(record.engine_id, event, launch=left, last_error=told, ready_by=None)

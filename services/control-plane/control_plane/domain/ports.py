@@ -109,8 +109,8 @@ class Launcher(Protocol):
         """End the process and everything it started: politely, then by force. Returns when it is gone."""
         ...
 
-    async def last_lines(self, engine_id: str) -> str:
-        """The end of what it printed."""
+    async def last_lines(self, engine_id: str, *, count: int = 10, most_bytes: int = 2_000) -> list[str]:
+        """The end of what it printed, also after it ended; empty when nothing is known of it."""
         ...
 
     async def running(self) -> Sequence[str]:

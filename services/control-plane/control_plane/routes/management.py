@@ -52,6 +52,15 @@ async def read_engine(engine_id: FromPath[str], reports: NamedDependency[Reports
     return await reports.engine(engine_id)
 
 
+@get(wire.LOGS.route)
+async def read_logs(
+    engine_id: FromPath[str],
+    launches: NamedDependency[Launches],
+    lines: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+) -> wire.Logs:
+    return await launches.logs(engine_id, lines=lines)
+
+
 @post([wire.CREATE.route, wire.START.route], status_code=wire.START.status)
 async def start_engine(
     data: JSONBody[wire.StartEngine], launches: NamedDependency[Launches], reports: NamedDependency[Reports]
@@ -124,6 +133,7 @@ ROUTES = [
     read_info,
     list_engines,
     read_engine,
+    read_logs,
     start_engine,
     register_engine,
     remove_engine,
