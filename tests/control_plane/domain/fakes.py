@@ -10,7 +10,7 @@ from control_plane.adapters.memory_registry import MemoryRegistry
 from control_plane.domain.ports import LaunchFailed, Model, Process
 from control_plane.domain.records import Launch, Record, Sighting, Snapshot
 from sage_contracts.errors import AddressRefused, StoreUnavailable
-from sage_contracts.management import GPU
+from sage_contracts.management import GPU, EngineLoad
 
 
 class Time:
@@ -65,6 +65,7 @@ class FakeProber:
 
     alive: set[int] = field(default_factory=set)
     served: dict[int, list[Model]] = field(default_factory=dict)
+    loads: dict[int, EngineLoad] = field(default_factory=dict)
     asked: int = 0
 
     async def answers(self, host: str, port: int) -> bool:
@@ -73,6 +74,9 @@ class FakeProber:
 
     async def models(self, host: str, port: int) -> Sequence[Model]:
         return self.served.get(port, []) if port in self.alive else []
+
+    async def load(self, host: str, port: int) -> EngineLoad | None:
+        return self.loads.get(port)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from control_plane.domain.records import Record, Sighting, Snapshot
-from sage_contracts.management import GPU
+from sage_contracts.management import GPU, EngineLoad
 
 Clock = Callable[[], float]
 """Unix seconds."""
@@ -71,6 +71,10 @@ class Prober(Protocol):
 
     async def models(self, host: str, port: int) -> Sequence[Model]:
         """What it serves; empty when it does not say."""
+        ...
+
+    async def load(self, host: str, port: int) -> EngineLoad | None:
+        """What it says about its load; None when it says nothing."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from sage_contracts.fleet import EngineKind, State
+from sage_contracts.management import EngineLoad
 
 Source = Literal["registered", "started", "static", "discovered"]
 """How an engine came into the registry."""
@@ -60,10 +61,14 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 class Sighting(Struct, frozen=True, kw_only=True):
-    """What the last probe saw: when the engine last answered, in unix seconds, and how many probes it missed since."""
+    """
+    What the last probe saw: when the engine last answered, in unix seconds, how many probes it missed since, and the
+    load it told, if it tells one.
+    """
 
     last_answer: float | None = None
     misses: int = 0
+    load: EngineLoad | None = None
 
 
 @dataclass(frozen=True, slots=True)

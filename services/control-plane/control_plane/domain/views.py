@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import structs
+
 from control_plane.domain import addressing
 from control_plane.domain.records import Record, Sighting, Snapshot
 from sage_contracts import management as wire
@@ -34,7 +36,17 @@ def engine(record: Record, snapshot: Snapshot, active: Mapping[str, int], now: f
         gpu_ids=[],
         uptime_seconds=0.0 if record.state == "STOPPED" else round(max(0.0, now - began), 3),
         base_url=addressing.base_url(record.host, record.port),
+        load=load(record, sighting, active.get(record.engine_id, 0)),
     )
+
+
+def load(record: Record, sighting: Sighting, active: int) -> wire.EngineLoad | None:
+    """The engine's own figures; where it has none, how many requests the gateways have there."""
+    if record.state == "STOPPED":
+        return None
+    if sighting.load is None:
+        return wire.EngineLoad(source="gateways", running=active)
+    return structs.replace(sighting.load, running=active) if sighting.load.source == "ollama" else sighting.load
 
 
 def metadata(record: Record) -> dict[str, Any]:
