@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from chat_gateway.adapters.redis_load import EXPIRES_SECONDS, REFRESH_SECONDS, RedisLoad
-from chat_gateway.domain.fleet import Fleet
+from chat_gateway.domain.loads import Loads
 from sage_chassis import redis_client
 from sage_contracts.names import LOAD_KEY
 from tests.fakes.cluster import free_port
@@ -18,8 +18,8 @@ class Scene:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.now = 0.0
-        self.fleet = Fleet()
-        self.load = RedisLoad(redis, "g1", self.fleet, clock=lambda: self.now)
+        self.loads = Loads()
+        self.load = RedisLoad(redis, "g1", self.loads, clock=lambda: self.now)
 
     async def told(self) -> dict[Any, Any]:
         return dict(await self.redis.hgetall(LOAD_KEY + "g1"))
@@ -35,7 +35,7 @@ async def scene(shared_redis: RedisServer) -> AsyncIterator[Scene]:
 
 async def test_requests_in_flight_are_told_with_an_expiry(scene: Scene) -> None:
     for engine in ("a", "a", "b"):
-        scene.fleet.take(engine)
+        scene.loads.take(engine)
     await scene.load.report()
 
     assert await scene.told() == {b"a": b"2", b"b": b"1"}
@@ -43,8 +43,8 @@ async def test_requests_in_flight_are_told_with_an_expiry(scene: Scene) -> None:
 
 
 async def test_an_engine_without_requests_is_told_no_more(scene: Scene) -> None:
-    free = scene.fleet.take("a")
-    scene.fleet.take("b")
+    free = scene.loads.take("a")
+    scene.loads.take("b")
     await scene.load.report()
     free()
     await scene.load.report()
@@ -53,7 +53,7 @@ async def test_an_engine_without_requests_is_told_no_more(scene: Scene) -> None:
 
 
 async def test_nothing_in_flight_is_nothing_told(scene: Scene) -> None:
-    free = scene.fleet.take("a")
+    free = scene.loads.take("a")
     await scene.load.report()
     free()
     await scene.load.report()
@@ -62,7 +62,7 @@ async def test_nothing_in_flight_is_nothing_told(scene: Scene) -> None:
 
 
 async def test_what_has_not_changed_is_written_only_to_keep_it(scene: Scene) -> None:
-    scene.fleet.take("a")
+    scene.loads.take("a")
     await scene.load.report()
     await scene.redis.delete(LOAD_KEY + "g1")
     await scene.load.report()
@@ -74,7 +74,7 @@ async def test_what_has_not_changed_is_written_only_to_keep_it(scene: Scene) -> 
 
 
 async def test_a_gateway_that_stops_counts_no_more(scene: Scene) -> None:
-    scene.fleet.take("a")
+    scene.loads.take("a")
     await scene.load.report()
     await scene.load.withdraw()
 
@@ -83,11 +83,11 @@ async def test_a_gateway_that_stops_counts_no_more(scene: Scene) -> None:
 
 async def test_a_redis_that_is_away_is_no_reason_to_fail() -> None:
     redis = redis_client.connect(f"redis://127.0.0.1:{free_port()}/0")
-    fleet = Fleet()
-    fleet.take("a")
-    load = RedisLoad(redis, "g1", fleet)
+    loads = Loads()
+    loads.take("a")
+    load = RedisLoad(redis, "g1", loads)
     await load.report()
     await load.withdraw()
     await redis.aclose()
 
-    assert fleet.load() == {"a": 1}
+    assert loads.own() == {"a": 1}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from chat_gateway.domain.fleet import Fleet
+from chat_gateway.domain.loads import Loads
 from sage_contracts.names import LOAD_KEY
 
 log = logging.getLogger(__name__)
@@ -21,18 +21,18 @@ class RedisLoad:
     """A HASH under this gateway's own key, which expires when the gateway dies."""
 
     def __init__(
-        self, redis: Redis, gateway_id: str, fleet: Fleet, clock: Callable[[], float] = time.monotonic
+        self, redis: Redis, gateway_id: str, loads: Loads, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._redis = redis
         self._key = LOAD_KEY + gateway_id
-        self._fleet = fleet
+        self._loads = loads
         self._clock = clock
         self._told: dict[str, int] = {}
         self._told_at = clock()
 
     async def report(self) -> None:
         """Write when the counts changed, or before they expire. A Redis that is away is no reason to stop anything."""
-        load = self._fleet.load()
+        load = self._loads.own()
         is_fresh = not load or self._clock() - self._told_at < REFRESH_SECONDS
         if load == self._told and is_fresh:
             return
