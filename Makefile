@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PROJECTS := pyproject.toml constraints.txt deploy/packages.py $(wildcard proto-free-contracts/pyproject.toml services/*/pyproject.toml)
 PACKAGES := sage_contracts sage_chassis sage_cli chat_gateway session_store rag_indexer control_plane
 PYTEST := $(BIN)/python -m pytest
+SLOW := $(addprefix tests/,system compose cli/test_stack.py rag_indexer/test_process.py \
+	control_plane/test_life.py control_plane/test_launches.py control_plane/test_failures.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -22,12 +24,15 @@ status: $(VENV)/.runtime ## every process and engine
 	@$(BIN)/sage gateway status
 
 ##@ Check
-.PHONY: test test-fast lint types check bench
+.PHONY: test test-fast coverage lint types check bench
 test: $(VENV)/.dev ## every test; Docker's are skipped where no Docker runs
 	$(PYTEST) -q
 
-test-fast: $(VENV)/.dev ## the inner loop, under a minute: no whole stack, no containers
-	$(PYTEST) -q -x -n 2 --ignore tests/system --ignore tests/compose --ignore tests/cli/test_stack.py
+test-fast: $(VENV)/.dev ## the inner loop, about a minute: no whole stack, no containers, no processes that live and die
+	$(PYTEST) -q -x -n 4 --dist worksteal $(addprefix --ignore ,$(SLOW))
+
+coverage: $(VENV)/.dev ## branch coverage of what runs in the tests' own process
+	$(PYTEST) -q -n 2 --ignore tests/system --ignore tests/compose --ignore tests/cli/test_stack.py --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -27,7 +27,8 @@ ENV PATH=/app/bin:$PATH \
     PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /data
-EXPOSE 8080
+# Chat and completions on the one, embeddings on the other.
+EXPOSE 8080 8081
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=6 \
     CMD ["/app/bin/python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
-CMD ["/app/bin/python", "-m", "sage_cli.demo_engine", "--host", "0.0.0.0", "--port", "8080"]
+CMD ["/app/bin/python", "-m", "sage_cli.demo_engine", "--host", "0.0.0.0", "--port", "8080", "--embeddings-port", "8081"]

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from sage_chassis import app, logs, sse
 from sage_chassis.health import Health
 from sage_contracts.call import Call, Empty
-from sage_contracts.errors import EngineBroke, NoEngineAvailable
+from sage_contracts.errors import BodyTooLarge, EngineBroke, NoEngineAvailable
 
 
 class Note(Struct, frozen=True, kw_only=True):
@@ -50,6 +50,8 @@ class Parts:
 
 @post(ECHO.route, status_code=ECHO.status)
 async def echo(name: FromPath[str], data: JSONBody[Note]) -> Note:
+    if name == "large":
+        raise BodyTooLarge("too large for somebody further on")
     return data
 
 

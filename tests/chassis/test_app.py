@@ -34,6 +34,11 @@ async def test_a_body_over_the_limit_is_a_413(http: aiohttp.ClientSession) -> No
         assert (response.status, (await response.json())["error"]["code"]) == (413, "body_too_large")
 
 
+async def test_a_413_about_a_body_that_has_been_read_is_told_at_once(http: aiohttp.ClientSession) -> None:
+    async with asyncio.timeout(5), http.post("/notes/large", json={"text": "x"}) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (413, "body_too_large")
+
+
 async def test_a_wrong_field_is_named(http: aiohttp.ClientSession) -> None:
     async with http.post("/notes/a", json={"text": 3}) as response:
         assert "text" in (await response.json())["error"]["message"]

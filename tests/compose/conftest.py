@@ -9,6 +9,9 @@ from pytest_docker.plugin import Services
 from tests.compose.stack import ROOT, Stack, compose_command
 from tests.fakes.cluster import free_port
 
+ABOUT_IMAGES = {"SAGE_BASE_IMAGE", "SAGE_NGINX_IMAGE", "SAGE_REDIS_IMAGE", "SAGE_QDRANT_IMAGE", "SAGE_TAG"}
+"""Of what the environment says to a stack, only this says something to the tests' own."""
+
 
 @pytest.fixture(scope="session")
 def docker_engine() -> None:
@@ -35,8 +38,9 @@ def docker_images(docker_engine: None) -> None:
 
 @pytest.fixture(scope="session")
 def docker_compose_command() -> str:
+    own = " ".join(f"-u {name}" for name in os.environ if name.startswith("SAGE_") and name not in ABOUT_IMAGES)
     # Chosen once: a port that Docker chooses is another one after each restart of the container.
-    return f"env SAGE_GATEWAY_PORT={free_port()} {compose_command()}"
+    return f"env {own} SAGE_GATEWAY_PORT={free_port()} {compose_command()}"
 
 
 @pytest.fixture(scope="session")

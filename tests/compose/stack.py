@@ -44,9 +44,9 @@ class Stack:
         return httpx.get(self.url + path, timeout=30)
 
     def post(self, path: str, body: object) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, timeout=120)
+        return httpx.post(self.url + path, json=body, timeout=240)
 
-    def eventually(self, claim: Callable[[], bool], *, within_seconds: float = 60) -> bool:
+    def eventually(self, claim: Callable[[], bool], *, within_seconds: float = 90) -> bool:
         """Whether the claim comes true in time; containers tell nobody when they are back, so it is asked again and again."""
         deadline = time.monotonic() + within_seconds
         while time.monotonic() < deadline:

@@ -4,11 +4,12 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
+import aiohttp
 import openai
 import pytest
 
 from tests.fakes.engine import FakeEngine, Script, fake_engine
-from tests.system.conftest import Registered
+from tests.system.conftest import Registered, until
 
 
 def new_name(stem: str) -> str:
@@ -210,3 +211,36 @@ async def test_the_assistant_says_when_it_found_nothing(client: openai.AsyncOpen
     assert isinstance(context, dict)
     assert (context["evidence"], context["citations"]) == (False, [])
     assert context["reason"]
+
+
+async def test_a_drained_engine_finishes_its_stream_and_is_then_stopped(
+    client: openai.AsyncOpenAI, http: aiohttp.ClientSession, registered: Registered
+) -> None:
+    model = new_name("drained")
+    async with fake_engine(model) as engine, registered(engine):
+        engine.then(words=tuple(f" {number}" for number in range(60)), delay=0.1)
+        stream = await client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": "Count"}], stream=True
+        )
+        frames = aiter(stream)
+        heard = (await anext(frames)).choices[0].delta.content or ""
+        async with http.get("/v1/management/engines", params={"model": model}) as listed:
+            engine_id = (await listed.json())["engines"][0]["engine_id"]
+
+        async def state() -> str:
+            async with http.get(f"/v1/management/engines/{engine_id}") as found:
+                return str((await found.json())["state"])
+
+        async def stopped() -> bool:
+            return await state() == "STOPPED"
+
+        await http.post(f"/v1/management/engines/{engine_id}/drain")
+        states = set()
+        async for chunk in frames:
+            states.add(await state())
+            heard += chunk.choices[0].delta.content or ""
+        await until(stopped)
+
+    # Longer than the grace that every drain has: it was the stream that kept the engine from being stopped.
+    assert states == {"DRAINING"}
+    assert heard == "".join(f" {number}" for number in range(60))

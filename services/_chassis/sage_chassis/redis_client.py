@@ -1,5 +1,9 @@
 """The one way a service reaches Redis: two seconds, at most, until it knows that Redis is away."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
@@ -9,15 +13,17 @@ from redis.exceptions import RedisError
 from sage_contracts.errors import StoreUnavailable
 from sage_contracts.service import Check
 
+BUDGET_SECONDS = 1.6
+"""For one operation and all it asks of Redis, so that a caller knows within two seconds."""
+
 
 def connect(url: str, *, max_connections: int = 64) -> Redis:
     """
-    A client that gives up within two seconds.
+    A client for use within `reached`.
 
     redis-py waits without limit by default: a hung server would hold every request. One repeat on a fresh connection
     hides a restart of the server; commands that are not safe to repeat must be scripts that recognise a repeat.
     Callers past `max_connections` wait their turn, at most a second: redis-py's usual pool would refuse them at once.
-    A service with that many callers keeps a deadline of its own over both.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -33,15 +39,26 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
     return Redis.from_pool(pool)
 
 
-def away(error: Exception) -> StoreUnavailable:
-    """What an adapter raises `from` a RedisError."""
-    return StoreUnavailable(f"Redis cannot be used now ({type(error).__name__})", retry_after=2)
+@asynccontextmanager
+async def reached() -> AsyncGenerator[None]:
+    """
+    Around every use of Redis: an end in time, and an error with a meaning.
+
+    Raises StoreUnavailable for whatever keeps Redis from answering within the budget. The client's own limits are for
+    each step, and a command on a hung server may take several: connect, greet, repeat.
+    """
+    try:
+        async with asyncio.timeout(BUDGET_SECONDS):
+            yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis cannot be used now ({type(error).__name__})", retry_after=2) from error
 
 
 async def check(redis: Redis) -> Check:
     """Whether Redis answers a PING, for `/readyz`."""
     try:
-        await redis.ping()
-    except (RedisError, OSError) as error:
-        return Check(ok=False, detail=f"Redis: {type(error).__name__}")
+        async with reached():
+            await redis.ping()
+    except StoreUnavailable as error:
+        return Check(ok=False, detail=error.message)
     return Check(ok=True)

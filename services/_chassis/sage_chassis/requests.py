@@ -1,13 +1,15 @@
 """What happens around every request: an id that crosses all hops, a count, a log line."""
 
+import asyncio
 import logging
 import re
 import time
 import uuid
+from contextlib import suppress
 from http import HTTPStatus
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, ReceiveMessage, Scope, Send
 
 from sage_chassis import logs
 from sage_chassis.metrics import HTTPMetrics
@@ -18,6 +20,7 @@ log = logging.getLogger(__name__)
 _HEADER = REQUEST_ID_HEADER.lower().encode()
 _SAFE = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 READ_OFF_BYTES = 64 * 1024 * 1024
+READ_OFF_SECONDS = 30.0
 _QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 
 
@@ -32,13 +35,14 @@ def observed(app: ASGIApp, metrics: HTTPMetrics) -> ASGIApp:
         current = _id_of(scope)
         token = logs.request_id.set(current)
         status = 0
+        body = _Body(receive)
 
         async def sent(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                    await _read_off(receive)
+                    await body.read_off()
                 kept = [(name, value) for name, value in message["headers"] if name.lower() != _HEADER]
                 message["headers"] = [*kept, (_HEADER, current.encode())]
             await send(message)
@@ -46,7 +50,7 @@ def observed(app: ASGIApp, metrics: HTTPMetrics) -> ASGIApp:
         began = time.perf_counter()
         metrics.began()
         try:
-            await app(scope, receive, sent)
+            await app(scope, body.receive, sent)
         finally:
             seconds = time.perf_counter() - began
             route = str(scope.get("path_template") or "unknown")
@@ -64,16 +68,30 @@ def observed(app: ASGIApp, metrics: HTTPMetrics) -> ASGIApp:
     return around
 
 
-async def _read_off(receive: Receive) -> None:
-    """Read, within a bound, what is left of a refused body: closing on a client that still sends loses the answer."""
-    left = READ_OFF_BYTES
-    while left > 0:
-        message = await receive()
-        if message["type"] != "http.request":
-            return
-        left -= len(message["body"])
-        if not message["more_body"]:
-            return
+class _Body:
+    """A request's body on its way to the app."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_over = False
+
+    async def receive(self) -> ReceiveMessage:
+        message: ReceiveMessage = await self._receive()
+        self._is_over = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def read_off(self) -> None:
+        """
+        Read, within bounds, what is left of a refused body: closing on a client that still sends loses the answer.
+
+        A body that the app has read has nothing left: waiting for more would be waiting for the client to leave.
+        """
+        left = READ_OFF_BYTES
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READ_OFF_SECONDS):
+                while left > 0 and not self._is_over:
+                    message = await self.receive()
+                    left -= len(message["body"]) if message["type"] == "http.request" else 0
 
 
 def _id_of(scope: Scope) -> str:

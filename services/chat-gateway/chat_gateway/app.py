@@ -79,7 +79,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         engines = OpenAIEngines(to_engines, _patience(config))
         await source.fetch()
         try:
-            async with background.running(source.listen, source.follow, background.every(EVERY_SECONDS, load.report)):
+            async with background.running(source.listen, source.follow, background.every(EVERY_SECONDS, load.exchange)):
                 meter = GatewayMetrics(registry)
                 dispatch = _dispatch(config, fleet, loads, engines, meter)
                 yield _parts(config, fleet, services, commits, dispatch, meter=meter)

@@ -1,5 +1,6 @@
 """The load as other services read it."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from redis.asyncio import Redis
 from chat_gateway.adapters.redis_load import EXPIRES_SECONDS, REFRESH_SECONDS, RedisLoad
 from chat_gateway.domain.loads import Loads
 from sage_chassis import redis_client
-from sage_contracts.names import LOAD_KEY
+from sage_contracts.names import LOAD_INDEX, LOAD_KEY
 from tests.fakes.cluster import free_port
 from tests.fakes.redis_server import RedisServer
 
@@ -91,3 +92,39 @@ async def test_a_redis_that_is_away_is_no_reason_to_fail() -> None:
     await redis.aclose()
 
     assert loads.own() == {"a": 1}
+
+
+async def test_a_gateway_is_found_by_what_reads_the_load_and_not_after_it_withdrew(scene: Scene) -> None:
+    scene.loads.take("a")
+    await scene.load.report()
+    listed = await scene.redis.zscore(LOAD_INDEX, "g1")
+    await scene.load.withdraw()
+
+    assert listed == pytest.approx(time.time(), abs=10)
+    assert await scene.redis.zscore(LOAD_INDEX, "g1") is None
+
+
+async def test_the_other_gateways_requests_are_heard_and_its_own_not_twice(scene: Scene) -> None:
+    other = RedisLoad(scene.redis, "g2", others_loads := Loads())
+    for engine in ("a", "a", "b"):
+        others_loads.take(engine)
+    scene.loads.take("a")
+    await other.exchange()
+    await scene.load.exchange()
+    heard = [scene.loads.of("a"), scene.loads.of("b")]
+    await other.withdraw()
+    await scene.load.exchange()
+
+    assert heard == [3, 1]
+    assert [scene.loads.of("a"), scene.loads.of("b")] == [1, 0]
+
+
+async def test_while_redis_is_away_the_own_counts_are_what_there_is() -> None:
+    redis = redis_client.connect(f"redis://127.0.0.1:{free_port()}/0")
+    loads = Loads()
+    loads.take("a")
+    loads.heard({"a": 7})
+    await RedisLoad(redis, "g1", loads).exchange()
+    await redis.aclose()
+
+    assert loads.of("a") == 1

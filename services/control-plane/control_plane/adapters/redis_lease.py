@@ -5,8 +5,8 @@ import secrets
 
 from redis.asyncio import Redis
 
-from control_plane.adapters.redis_deadline import reached
 from control_plane.adapters.redis_registry import LEADER
+from sage_chassis.redis_client import reached
 from sage_contracts.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from control_plane.adapters.redis_deadline import reached
 from control_plane.domain.ports import Clock
+from sage_chassis.redis_client import reached
 from sage_contracts.names import LOAD_INDEX, LOAD_KEY
 
 SILENT_SECONDS = 30.0

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import structs
 from redis.asyncio import Redis
 
-from control_plane.adapters.redis_deadline import reached
 from control_plane.domain.ports import LeaseLost
 from control_plane.domain.records import Record, Sighting, Snapshot
+from sage_chassis.redis_client import reached
 
 log = logging.getLogger(__name__)
 

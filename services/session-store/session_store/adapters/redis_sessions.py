@@ -1,15 +1,13 @@
 """Sessions on Redis or Valkey: a HASH, a LIST of JSON and a ZSET of turn ids each, changed by Lua scripts."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from sage_chassis.redis_client import away
+from sage_chassis.redis_client import reached
 from sage_contracts.errors import StoreUnavailable
 from sage_contracts.sessions import Message
 from session_store.adapters.redis_index import RedisIndex, known_activity
@@ -26,9 +24,6 @@ from session_store.domain.records import (
 )
 
 log = logging.getLogger(__name__)
-
-BUDGET_SECONDS = 1.6
-"""For one operation and all it asks of Redis, so that a caller knows within two seconds."""
 
 REMEMBERED_TURNS = 1_000
 GRACE_US = 60_000_000
@@ -60,7 +55,7 @@ class RedisSessions:
     async def create(self, key: SessionKey, *, title: str, now_us: int) -> None:
         entering = self._index.entering(key.owner, key.session_id, now_us)
         call = ((_keys(key)[0],), (now_us, self._ttl_ms, title))
-        async with _asked():
+        async with reached():
             await _CREATE.run_each(self._redis, [call], before=[entering])
 
     async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
@@ -68,7 +63,7 @@ class RedisSessions:
         args: list[Argument] = [turn.turn_id, turn.now_us, self._ttl_ms, REMEMBERED_TURNS, turn.auto_title]
         args += [turn.dialogs, turn.instructions, turn.fixed_from, turn.fixed_count]
         call = (_keys(key), [*args, *map(_encode, turn.messages)])
-        async with _asked():
+        async with reached():
             ((repeated, active_us, count, told),) = await _APPEND.run_each(self._redis, [call], before=[entering])
         async with _beside():
             await self._index.note(key.owner, key.session_id, active_us, count)
@@ -76,7 +71,7 @@ class RedisSessions:
 
     async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None:
         meta, messages, _ = _keys(key)
-        async with _asked(), self._redis.pipeline(transaction=True) as pipe:
+        async with reached(), self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("HMGET", meta, *_FIELDS)
             pipe.execute_command("LRANGE", messages, 0, -1)
             fields, lines = await pipe.execute()
@@ -84,12 +79,12 @@ class RedisSessions:
         return None if record is None else (record, [_decode(line) for line in lines])
 
     async def window(self, key: SessionKey, *, newest: int) -> Window:
-        async with _asked():
+        async with reached():
             total, instructions, fixed, tail = await _WINDOW.run(self._redis, _keys(key)[:2], newest)
         return Window(total, instructions, [_decode(line) for line in fixed], [_decode(line) for line in tail])
 
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
-        async with _asked():
+        async with reached():
             active_us = await _CLEAR.run(self._redis, _keys(key), now_us, self._ttl_ms)
         if active_us is None:
             return False
@@ -98,18 +93,18 @@ class RedisSessions:
         return True
 
     async def retitle(self, key: SessionKey, title: str) -> bool:
-        async with _asked():
+        async with reached():
             return bool(await _RETITLE.run(self._redis, _keys(key)[:1], title))
 
     async def delete(self, key: SessionKey) -> bool:
-        async with _asked():
+        async with reached():
             told, active_us, _ = await _DELETE.run(self._redis, _keys(key), FOREVER_US)
         async with _beside():
             await self._index.forget(key.owner, [(key.session_id, active_us)])
         return bool(told == b"removed")
 
     async def page(self, owner: str, *, after: Place | None, count: int, now_us: int) -> Page:
-        async with _asked():
+        async with reached():
             found = await self._index.entries(owner, after, count)
             records = await self._records(owner, found.places)
             known = [(place, record) for place, record in zip(found.places, records, strict=True) if record]
@@ -121,7 +116,7 @@ class RedisSessions:
     async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
         removed = seen = 0
         while at_most is None or seen < at_most:
-            async with _asked():
+            async with reached():
                 places = await self._index.oldest(owner, until_us, BATCH)
                 if not places:
                     break
@@ -130,7 +125,7 @@ class RedisSessions:
         return removed
 
     async def totals(self, owner: str) -> Totals:
-        async with _asked():
+        async with reached():
             return await self._index.totals(owner)
 
     async def _records(self, owner: str, places: Sequence[Place]) -> list[Record | None]:
@@ -166,20 +161,10 @@ class RedisSessions:
 
 
 @asynccontextmanager
-async def _asked() -> AsyncGenerator[None]:
-    """Within the time an operation may take; what Redis cannot do is StoreUnavailable."""
-    try:
-        async with asyncio.timeout(BUDGET_SECONDS):
-            yield
-    except (RedisError, OSError) as error:
-        raise away(error) from error
-
-
-@asynccontextmanager
 async def _beside() -> AsyncGenerator[None]:
     """What is told to the index after a session has changed: when it fails, a later reader puts the index right."""
     try:
-        async with _asked():
+        async with reached():
             yield
     except StoreUnavailable as error:
         log.warning("index not updated", extra={"error": error.message})
