@@ -340,3 +340,18 @@ async def test_a_port_that_a_stranger_uses_is_not_taken(plane: ControlPlane) -> 
         stranger.listen()
         with pytest.raises(Conflict, match="in use"):
             await plane.start("tiny", port=stranger.getsockname()[1])
+
+
+async def test_a_docker_engine_that_is_away_is_a_503_that_says_what_to_do(
+    redis: Redis, shared_redis: RedisServer, tmp_path: Path
+) -> None:
+    presets = tmp_path / "boxed.yaml"
+    presets.write_text("presets: [{name: boxed, kind: docker, image: vllm, command: ['{port}'], model: m}]")
+    away = f"unix://{tmp_path}/docker.sock"
+    async with control_plane(shared_redis.url, tmp_path, presets=str(presets), docker_url=away) as plane:
+        status, told = await plane.ask("POST", START, json={"preset": "boxed"})
+        engines = await plane.engines()
+
+    assert (status, told["error"]["code"]) == (503, "unavailable")
+    assert f"no Docker engine answers at {away}: start it" in told["error"]["message"]
+    assert engines == []

@@ -15,6 +15,8 @@ from redis.asyncio import Redis
 from control_plane import settings as settings_
 from control_plane.adapters import http_prober
 from control_plane.adapters.checked_addresses import CheckedAddresses
+from control_plane.adapters.docker_engine import ASK_SECONDS, DockerEngine
+from control_plane.adapters.docker_launcher import DockerLauncher
 from control_plane.adapters.gpus import NvidiaGPUs
 from control_plane.adapters.http_prober import HTTPProber
 from control_plane.adapters.local_ports import LocalPorts
@@ -71,6 +73,7 @@ class _Outside:
     addresses: CheckedAddresses
     prober: HTTPProber
     gpus: NvidiaGPUs
+    docker: DockerEngine
     counts: ControlPlaneMetrics
 
 
@@ -140,6 +143,8 @@ async def _outside(config: Settings, metrics_registry: CollectorRegistry) -> Asy
 
         addresses = CheckedAddresses(settings_.policy(config))
         http = await stack.enter_async_context(http_prober.connections(addresses))
+        docker = DockerEngine(config.docker_url, seconds=config.engine_stop_seconds + ASK_SECONDS)
+        stack.push_async_callback(docker.close)
         lease = RedisLease(redis, seconds=config.lease_seconds)
         stack.push_async_callback(lease.release)
         yield _Outside(
@@ -150,6 +155,7 @@ async def _outside(config: Settings, metrics_registry: CollectorRegistry) -> Asy
             addresses=addresses,
             prober=HTTPProber(http, addresses, timeout_seconds=config.probe_timeout_seconds),
             gpus=NvidiaGPUs(),
+            docker=docker,
             counts=ControlPlaneMetrics(metrics_registry),
         )
 
@@ -177,7 +183,7 @@ def _parts(config: Settings, outside: _Outside) -> Parts:
             start_seconds=config.start_seconds,
         ),
         launches=launches,
-        reports=Reports(fleets=fleets, load=outside.load, gpus=outside.gpus, clock=time.time),
+        reports=Reports(fleets=fleets, load=outside.load, gpus=outside.gpus, clock=time.time, node=_node(config)),
         fleets=fleets,
         health=Health(SERVICE, optional={"redis": _redis_check(outside.redis)}),
     )
@@ -185,17 +191,22 @@ def _parts(config: Settings, outside: _Outside) -> Parts:
 
 def _launches(config: Settings, outside: _Outside, changes: Changes) -> Launches:
     folder = Path(config.data_dir).expanduser() / "engines"
+    node = _node(config)
+    stop_seconds = config.engine_stop_seconds
     return Launches(
         registry=outside.registry,
         changes=changes,
-        launcher=ProcessLauncher(folder, stop_seconds=config.engine_stop_seconds),
+        launchers={
+            "process": ProcessLauncher(folder, stop_seconds=stop_seconds),
+            "docker": DockerLauncher(outside.docker, node=node, host=config.engine_host, stop_seconds=stop_seconds),
+        },
         presets=Presets(settings_.presets(config)),
         addresses=outside.addresses,
         ports=LocalPorts(),
         gpus=outside.gpus,
         counts=outside.counts,
         clock=time.time,
-        node=config.node or socket.gethostname(),
+        node=node,
         engine_host=config.engine_host,
         patience=Patience(config.max_restarts, config.restart_pause_seconds),
     )
@@ -224,6 +235,10 @@ def _discoveries(config: Settings, outside: _Outside, registrations: Registratio
         static=settings_.static(config),
         well_known=[("127.0.0.1", port) for port in WELL_KNOWN_PORTS] if config.discover else [],
     )
+
+
+def _node(config: Settings) -> str:
+    return config.node or socket.gethostname()
 
 
 def _redis_check(redis: Redis) -> Callable[[], Awaitable[Check]]:

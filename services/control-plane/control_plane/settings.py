@@ -50,6 +50,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     discover: Annotated[
         bool, Meta(description="Look at start for engines on this machine: ports 11434, 1234, 8080 and 8001.")
     ] = False
+    docker_url: Annotated[
+        str, Meta(min_length=1, description="Where the Docker engine for presets of kind `docker` listens.")
+    ] = "unix:///var/run/docker.sock"
     presets: Annotated[str, Meta(description="A file of presets: the engines that may be started.")] = ""
     engine_host: Annotated[
         str, Meta(min_length=1, description="The address at which engines started here listen and are reached.")

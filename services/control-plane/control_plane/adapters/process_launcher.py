@@ -13,6 +13,7 @@ import psutil
 from msgspec import Struct
 
 from control_plane.domain.ports import LaunchFailed, Process
+from control_plane.domain.presets import Line
 
 LOG_BYTES = 16 * 1024 * 1024
 """A log longer than this is set aside as `<id>.log.1` when its engine is started again."""
@@ -44,13 +45,13 @@ class ProcessLauncher:
         self._stop_seconds = stop_seconds
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def start(self, engine_id: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
+    async def start(self, engine_id: str, line: Line) -> Process:
         async with self._locks[engine_id]:
             running = await self.find(engine_id)
             if running is not None:
                 return running
             try:
-                return await asyncio.to_thread(self._start, engine_id, command, env)
+                return await asyncio.to_thread(self._start, engine_id, line.command, line.env)
             except (OSError, ValueError, psutil.Error) as error:
                 raise LaunchFailed(str(error)) from error
 
@@ -70,6 +71,11 @@ class ProcessLauncher:
                 _signal_group(kept.pid, signal.SIGKILL)  # the engine itself, or what it started and left behind
             await self._gone(kept, KILLED_SECONDS)
             self._pid_file(engine_id).unlink(missing_ok=True)
+
+    async def forget(self, engine_id: str) -> None:
+        if await self.find(engine_id) is None:
+            for file in (self._log_file(engine_id), self._log_file(engine_id).with_suffix(".log.1")):
+                file.unlink(missing_ok=True)
 
     async def last_lines(self, engine_id: str, *, count: int = 10, most_bytes: int = 2_000) -> list[str]:
         try:

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
+from control_plane.domain import placing
 from control_plane.domain import presets as presets_
 from control_plane.domain.changes import Changes, found, stepped
 from control_plane.domain.ports import (
@@ -18,15 +20,15 @@ from control_plane.domain.ports import (
     Process,
     Registry,
 )
-from control_plane.domain.presets import Preset, Presets
+from control_plane.domain.presets import Kind, Preset, Presets
 from control_plane.domain.records import Launch, Record, Snapshot
 from control_plane.domain.registrations import checked_metadata, derived_id, slug
 from control_plane.domain.restarting import Patience, after_crash
 from control_plane.domain.states import Event
 from sage_contracts import management as wire
 from sage_contracts import names
-from sage_contracts.errors import Conflict, EngineNotFound, InvalidRequest, StoreUnavailable
-from sage_contracts.management import StartEngine
+from sage_contracts.errors import Conflict, EngineNotFound, InvalidRequest, StoreUnavailable, Unavailable
+from sage_contracts.management import GPU, StartEngine
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class Launches:
         *,
         registry: Registry,
         changes: Changes,
-        launcher: Launcher,
+        launchers: Mapping[Kind, Launcher],
         presets: Presets,
         addresses: Addresses,
         ports: Ports,
@@ -59,7 +61,7 @@ class Launches:
     ) -> None:
         self._registry = registry
         self._changes = changes
-        self._launcher = launcher
+        self._launchers = launchers
         self._presets = presets
         self._addresses = addresses
         self._ports = ports
@@ -70,6 +72,7 @@ class Launches:
         self._host = engine_host
         self._patience = patience
         self._starting = asyncio.Lock()
+        self._kinds: set[Kind] = set()
 
     async def start(self, request: StartEngine) -> Record:
         """
@@ -79,12 +82,14 @@ class Launches:
         preset = self._presets.chosen(request)
         checked_metadata(request.metadata)
         await self._registry.snapshot()  # a registry that is away is told before the wait for the lock, not after it
-        await self._check_machine(request)
+        self._check_machine(request)
+        gpus, message = await self._gpus_read(preset, request)
         await self._addresses.check(self._host)
         async with self._starting:
             snapshot = await self._registry.snapshot()
             port = self._port(preset, request.port, snapshot)
-            record = self._record(preset, request, port, snapshot)
+            given = self._placed(preset, request, gpus, message, snapshot)
+            record = self._record(preset, request, port, snapshot, given)
             old = snapshot.records.get(record.engine_id)
             if old is not None:
                 await self.end(old)
@@ -97,6 +102,9 @@ class Launches:
             except LaunchFailed as error:
                 await self._registry.swap(old=kept, new=None)
                 raise InvalidRequest(f"preset {preset.name!r} cannot be started: {error}", param="preset") from error
+            except Unavailable:
+                await self._registry.swap(old=kept, new=None)
+                raise
 
     async def supervise(self) -> None:
         """Once over all engines of this node: what ended is started again, what should have ended is ended."""
@@ -107,8 +115,10 @@ class Launches:
             log.debug("engines not supervised", extra={"error": error.message})
             return
         for outcome in await asyncio.gather(*map(self._care_for, mine), return_exceptions=True):
-            if isinstance(outcome, StoreUnavailable | EngineNotFound):
+            if isinstance(outcome, Unavailable | EngineNotFound):
                 log.debug("engine not supervised", extra={"error": outcome.message})
+            elif isinstance(outcome, LaunchFailed):
+                log.warning("engine not supervised", extra={"error": str(outcome)})
             elif outcome is not None:
                 raise outcome
 
@@ -119,7 +129,7 @@ class Launches:
             raise Conflict(f"engine {engine_id!r} was not started here: its log is where it runs", param="engine_id")
         if record.launch.node != self._node:
             raise Conflict(f"engine {engine_id!r} runs at node {record.launch.node!r}: ask there", param="engine_id")
-        told = await self._launcher.last_lines(engine_id, count=lines, most_bytes=LOG_BYTES)
+        told = await self._launchers[record.launch.kind].last_lines(engine_id, count=lines, most_bytes=LOG_BYTES)
         return wire.Logs(engine_id=engine_id, lines=told)
 
     async def end(self, record: Record) -> bool:
@@ -129,14 +139,18 @@ class Launches:
             return True
         if launch.node != self._node:
             return launch.pid is None or record.state == "ERROR"
-        await self._launcher.stop(record.engine_id)
+        await self._launchers[launch.kind].stop(record.engine_id)
         await self._without_process(record)
         return True
 
+    async def forget(self, record: Record) -> None:
+        """Remove what its launcher still keeps of an engine of this node that ended."""
+        if record.launch is not None and record.launch.node == self._node:
+            await self._launchers[record.launch.kind].forget(record.engine_id)
+
     async def end_all(self) -> None:
         """End every process of this node and leave the records: they are started again when the control-plane is."""
-        running = await self._launcher.running()
-        await asyncio.gather(*(self._launcher.stop(engine_id) for engine_id in running))
+        running = [engine_id for launcher in self._used() for engine_id in await self._ended(launcher)]
         try:
             for record in (await self._registry.snapshot()).records.values():
                 if record.engine_id in running and record.state != "STOPPED":
@@ -144,11 +158,28 @@ class Launches:
         except (StoreUnavailable, EngineNotFound) as error:
             log.warning("engines ended unrecorded", extra={"error": type(error).__name__})
 
+    def _used(self) -> list[Launcher]:
+        """Those that something may have been started with: the Docker engine is not asked where no preset wants it."""
+        wanted = {"process", *self._kinds, *self._presets.kinds()}
+        return [launcher for kind, launcher in self._launchers.items() if kind in wanted]
+
+    async def _ended(self, launcher: Launcher) -> Sequence[str]:
+        """The ids of all engines that this launcher ran."""
+        try:
+            running = await launcher.running()
+            await asyncio.gather(*(launcher.stop(engine_id) for engine_id in running))
+        except (Unavailable, LaunchFailed) as error:
+            log.warning("engines not ended", extra={"error": str(error)})
+            return []
+        return running
+
     async def _care_for(self, record: Record) -> None:
         launch = record.launch
         if launch is None or launch.gave_up:
             return
-        process = await self._launcher.find(record.engine_id)
+        self._kinds.add(launch.kind)
+        launcher = self._launchers[launch.kind]
+        process = await launcher.find(record.engine_id)
         if record.state == "STOPPED":
             if process is not None or launch.pid is not None:
                 await self.end(record)
@@ -157,16 +188,16 @@ class Launches:
             if process.pid != launch.pid:
                 await self._keep(record, process)
         elif launch.pid is not None:
-            await self._crashed(record, launch)
+            await self._crashed(record, launch, launcher)
         elif self._clock() >= launch.restart_at:
             await self._restart(record)
 
-    async def _crashed(self, record: Record, launch: Launch) -> None:
+    async def _crashed(self, record: Record, launch: Launch, launcher: Launcher) -> None:
         left = after_crash(launch, now=self._clock(), patience=self._patience)
         event = Event.GAVE_UP if left.gave_up else Event.CRASHED
-        lines = "\n".join(await self._launcher.last_lines(record.engine_id))
+        lines = "\n".join(await launcher.last_lines(record.engine_id))
         told = f"the process ended by itself; the last it printed: {lines}" if lines else "the process ended by itself"
-        await self._launcher.stop(record.engine_id)
+        await launcher.stop(record.engine_id)
         await self._changes.apply(record.engine_id, event, launch=left, last_error=told, ready_by=None)
         log.warning(
             "engine crashed", extra={"engine": record.engine_id, "restarts": left.restarts, "gave_up": left.gave_up}
@@ -198,8 +229,9 @@ class Launches:
             tensor_parallel_size=launch.tensor_parallel_size,
             pipeline_parallel_size=launch.pipeline_parallel_size,
             extra_args=launch.extra_args,
+            gpu_ids=launch.gpu_ids,
         )
-        process = await self._launcher.start(record.engine_id, line.command, line.env)
+        process = await self._launchers[launch.kind].start(record.engine_id, line)
         return await self._keep(record, process)
 
     async def _keep(self, record: Record, process: Process) -> Record:
@@ -229,18 +261,34 @@ class Launches:
 
         await self._changes.change(record.engine_id, decide)
 
-    async def _check_machine(self, request: StartEngine) -> None:
+    def _check_machine(self, request: StartEngine) -> None:
         if request.host not in {None, self._host, "localhost"}:
             raise InvalidRequest(f"engines are started at {self._host}: leave host out", param="host")
         if request.port is not None and request.port < 1024:
             raise InvalidRequest("port must be 1024 or more", param="port")
-        if request.use_gpu or request.required_memory_gb:
-            gpus, message = await self._gpus.read()
-            if request.use_gpu and not gpus:
-                raise InvalidRequest(f"no GPU here: {message}", param="use_gpu")
-            free = max((gpu.memory_free_gb for gpu in gpus), default=None)
-            if free is not None and free < (request.required_memory_gb or 0):
-                raise InvalidRequest(f"the emptiest GPU has {free} GB free", param="required_memory_gb")
+
+    async def _gpus_read(self, preset: Preset, request: StartEngine) -> tuple[list[GPU], str | None]:
+        """The GPUs of this machine, where preset or request ask for one."""
+        if preset.gpus or request.use_gpu or request.required_memory_gb:
+            return await self._gpus.read()
+        return [], None
+
+    def _placed(
+        self, preset: Preset, request: StartEngine, gpus: list[GPU], message: str | None, snapshot: Snapshot
+    ) -> tuple[int, ...]:
+        """The GPUs this engine gets. Memory alone is asked for where there may be no GPU: then it gets none."""
+        must = preset.gpus > 0 or bool(request.use_gpu)
+        if not gpus and must:
+            raise InvalidRequest(f"no GPU here: {message}", param="use_gpu")
+        if not gpus:
+            return ()
+        parallel = (request.tensor_parallel_size or 1) * (request.pipeline_parallel_size or 1)
+        return placing.emptiest(
+            gpus,
+            count=max(preset.gpus, parallel),
+            memory_gb=_memory(preset, request),
+            reserved=placing.reserved(snapshot.records.values(), self._node),
+        )
 
     def _port(self, preset: Preset, wanted: int | None, snapshot: Snapshot) -> int:
         taken = {
@@ -260,7 +308,9 @@ class Launches:
                 return port
         raise Conflict(f"every port of preset {preset.name!r} is in use: {first} to {last}", param="port")
 
-    def _record(self, preset: Preset, request: StartEngine, port: int, snapshot: Snapshot) -> Record:
+    def _record(
+        self, preset: Preset, request: StartEngine, port: int, snapshot: Snapshot, gpu_ids: tuple[int, ...]
+    ) -> Record:
         now = self._clock()
         label = f"{slug(request.engine_label)[:32]}-{preset.name}" if request.engine_label else preset.name
         living = {name: record for name, record in snapshot.records.items() if record.state != "STOPPED"}
@@ -278,6 +328,9 @@ class Launches:
             ready_by=now + preset.ready_seconds,
             launch=Launch(
                 preset=preset.name,
+                kind=preset.kind,
+                gpu_ids=gpu_ids,
+                gpu_memory_gb=_memory(preset, request) if gpu_ids else 0.0,
                 node=self._node,
                 ready_seconds=preset.ready_seconds,
                 tensor_parallel_size=request.tensor_parallel_size or 1,
@@ -285,6 +338,10 @@ class Launches:
                 extra_args=tuple(request.extra_args or ()),
             ),
         )
+
+
+def _memory(preset: Preset, request: StartEngine) -> float:
+    return max(preset.gpu_memory_gb, request.required_memory_gb or 0.0)
 
 
 def _given_up(record: Record) -> Launch | None:

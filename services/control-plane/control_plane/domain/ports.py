@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from control_plane.domain.presets import Line
 from control_plane.domain.records import Record, Sighting, Snapshot
 from sage_contracts.management import GPU, EngineLoad
 
@@ -99,9 +100,14 @@ class LaunchFailed(Exception):
 
 
 class Launcher(Protocol):
-    """Starts engines on this machine and finds them again, also after a restart of the control-plane."""
+    """
+    Starts engines and finds them again, also after a restart of the control-plane: as processes, as containers, or, by
+    an adapter yet to be written, as pods. It keeps what it needs for that outside this process, under the engine's id.
 
-    async def start(self, engine_id: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
+    Every method raises Unavailable where what does the work (a Docker engine, say) is away; nothing is known then.
+    """
+
+    async def start(self, engine_id: str, line: Line) -> Process:
         """The engine's process, started unless one is running already. Raises LaunchFailed."""
         ...
 
@@ -111,6 +117,10 @@ class Launcher(Protocol):
 
     async def stop(self, engine_id: str) -> None:
         """End the process and everything it started: politely, then by force. Returns when it is gone."""
+        ...
+
+    async def forget(self, engine_id: str) -> None:
+        """Remove what is left of an engine that ended, its log too."""
         ...
 
     async def last_lines(self, engine_id: str, *, count: int = 10, most_bytes: int = 2_000) -> list[str]:

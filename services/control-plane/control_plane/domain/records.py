@@ -32,6 +32,9 @@ class Launch(Struct, frozen=True, kw_only=True):
     tensor_parallel_size: int = 1
     pipeline_parallel_size: int = 1
     extra_args: tuple[str, ...] = ()
+    kind: Literal["process", "docker"] = "process"
+    gpu_ids: tuple[int, ...] = ()
+    gpu_memory_gb: float = 0.0
 
 
 class Record(Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ def engine(record: Record, snapshot: Snapshot, active: Mapping[str, int], now: f
         status=record.state,
         runtime=record.engine_kind,
         pid=launch.pid if launch else None,
-        gpu_ids=[],
+        gpu_ids=list(launch.gpu_ids) if launch else [],
         uptime_seconds=0.0 if record.state == "STOPPED" else round(max(0.0, now - began), 3),
         base_url=addressing.base_url(record.host, record.port),
         load=load(record, sighting, active.get(record.engine_id, 0)),
@@ -58,6 +58,7 @@ def metadata(record: Record) -> dict[str, Any]:
         "drain_deadline": None if record.drain_until is None else _time(record.drain_until).isoformat(),
         "last_error": record.last_error,
         "preset": launch.preset if launch else None,
+        "launcher": launch.kind if launch else None,
         "node": launch.node if launch else None,
         "restarts": launch.restarts if launch else None,
     }
