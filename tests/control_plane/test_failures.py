@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from control_plane.adapters.redis_registry import LEADER
+from control_plane.settings import Settings
 from tests.control_plane.engines import scripted_engine
 from tests.control_plane.stack import ControlPlane, control_plane, eventually, process
 from tests.fakes.cluster import free_port
@@ -200,9 +201,10 @@ async def test_an_engine_started_by_a_killed_control_plane_is_never_started_twic
 async def test_one_of_two_control_planes_leads_and_the_other_takes_over(
     redis: Redis, shared_redis: RedisServer, tmp_path: Path
 ) -> None:
+    lease = {"SAGE_CONTROL_PLANE_LEASE_SECONDS": str(Settings().lease_seconds)}
     async with (
-        process(shared_redis.url, tmp_path / "a") as (first, running),
-        process(shared_redis.url, tmp_path / "b") as (second, _),
+        process(shared_redis.url, tmp_path / "a", **lease) as (first, running),
+        process(shared_redis.url, tmp_path / "b", **lease) as (second, _),
         scripted_engine("a") as engine,
     ):
         await first.register(engine, engine_id="e1")
@@ -221,6 +223,7 @@ async def test_one_of_two_control_planes_leads_and_the_other_takes_over(
         await engine.stop()
         failed = await second.until("e1", "ERROR")
 
+    print(f"leader killed to another: {took:.1f} s")
     assert took < 5
     assert failed.state == "ERROR"
 

@@ -36,7 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 3.0
     lease_seconds: Annotated[
         float, Meta(gt=0, description="How long a silent leader stays leader; another takes over then.")
-    ] = 4.0
+    ] = 3.0
     allow_loopback: Annotated[
         bool, Meta(description="Whether an engine may be on the control-plane's own machine (local mode).")
     ] = True
