@@ -146,8 +146,9 @@ class AsyncClient:
                 return url, exchange
         if refused is not None and not isinstance(refused.error, NoEngineAvailable):
             raise refused.error
-        reason = refused.error.message if refused is not None else "no backend answers"
-        raise NoBackendAvailable(reason, tried=missed)
+        if refused is not None:
+            raise NoBackendAvailable(refused.error.message, tried=missed) from refused.error
+        raise NoBackendAvailable("no backend answers", tried=missed)
 
     async def _targets(self, kind: EngineKind, model: str | None) -> Sequence[Target]:
         if not self._direct:

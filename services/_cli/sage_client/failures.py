@@ -6,7 +6,7 @@ from collections.abc import Sequence
 class NoBackendAvailable(Exception):
     """
     Nothing can answer this request now. `reason` says why, and what to do; `tried` holds, for each backend that was
-    asked, its address and how it failed.
+    asked, its address and how it failed. Its cause is what a backend answered, where one did.
     """
 
     def __init__(self, reason: str, *, tried: Sequence[str] = ()) -> None:
