@@ -195,6 +195,26 @@ async def test_a_container_that_always_ends_is_given_up_with_its_last_words(
     assert "no memory" in failed.metadata["last_error"]
 
 
+async def test_a_container_with_a_label_is_an_engine_until_it_is_gone(
+    redis_url: str, image: str, node: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    name = f"{node}-labelled"
+    label, publish = "sage.port=8000", f"127.0.0.1:{port}:8000"
+    arguments = ["--name", name, "--label", label, "--label", f"sage.node={node}", "-p", publish]
+    async with control_plane(redis_url, tmp_path, docker_url=URL, discover_docker=True) as plane:
+        docker("run", "-d", *arguments, image, "python3", "-c", SERVER, "0.0.0.0", "8000")
+
+        async def found() -> Engine | None:
+            told = [one for one in await plane.engines() if one.port == port]
+            return told[0] if told else None
+
+        engine = await eventually(found, seconds=30)
+
+    assert (engine.model_id, engine.metadata["source"]) == ("boxed", "docker")
+    assert engine.metadata["origin"] == f"container {name}"
+
+
 async def restarted(plane: ControlPlane, old: Engine) -> Engine:
     async def other_pid() -> Engine | None:
         engine = await plane.engine(old.engine_id)
