@@ -238,6 +238,7 @@ async def leads(plane: ControlPlane) -> bool:
     [
         ("SAGE_CONTROL_PLANE_PROBE_SECONDS", "soon", "SAGE_CONTROL_PLANE_PROBE_SECONDS='soon'"),
         ("SAGE_CONTROL_PLANE_STATIC_ENGINES", "gpu:80", "SAGE_CONTROL_PLANE_STATIC_ENGINES: 'gpu:80'"),
+        ("SAGE_CONTROL_PLANE_DNS_ENGINES", "vllm.svc", "SAGE_CONTROL_PLANE_DNS_ENGINES: "),
         ("SAGE_CONTROL_PLANE_PRESETS", "/nope.yaml", "SAGE_CONTROL_PLANE_PRESETS: presets /nope.yaml"),
         ("SAGE_CONTROL_PLANE_PORT", "70000", "SAGE_CONTROL_PLANE_PORT"),
     ],

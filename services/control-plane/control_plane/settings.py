@@ -47,6 +47,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     static_engines: Annotated[
         tuple[str, ...], Meta(description="Base URLs of engines that are registered as soon as they answer.")
     ] = ()
+    dns_engines: Annotated[
+        tuple[str, ...],
+        Meta(description="DNS names with a port, as vllm.svc:8000: each address behind one is an engine."),
+    ] = ()
+    discover_docker: Annotated[
+        bool, Meta(description="Whether running containers with a label `sage.port` are engines, at that port.")
+    ] = False
     discover: Annotated[
         bool, Meta(description="Look at start for engines on this machine: ports 11434, 1234, 8080 and 8001.")
     ] = False
@@ -82,6 +89,7 @@ def load() -> Settings:
 def checked(config: Settings) -> Settings:
     policy(config)
     static(config)
+    dns_names(config)
     presets(config)
     return config
 
@@ -98,6 +106,13 @@ def static(config: Settings) -> list[Address]:
         return discoveries.addresses(config.static_engines)
     except InvalidRequest as error:
         raise SettingsError(f"{PREFIX}STATIC_ENGINES: {error.message}") from error
+
+
+def dns_names(config: Settings) -> list[Address]:
+    try:
+        return discoveries.dns_names(config.dns_engines)
+    except InvalidRequest as error:
+        raise SettingsError(f"{PREFIX}DNS_ENGINES: {error.message}") from error
 
 
 def presets(config: Settings) -> list[Preset]:

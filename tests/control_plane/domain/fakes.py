@@ -50,6 +50,9 @@ class FlakyRegistry(MemoryRegistry):
         self._records[record.engine_id] = structs.replace(record, tag=f"other-{next(self._tags)}")
         self._version += 1
 
+    def forget_version(self) -> None:
+        self._version = 0
+
     def drop(self, engine_id: str) -> None:
         del self._records[engine_id]
 

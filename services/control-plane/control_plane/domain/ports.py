@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from control_plane.domain.presets import Line
-from control_plane.domain.records import Record, Sighting, Snapshot
+from control_plane.domain.records import Record, Sighting, Snapshot, Source
 from sage_contracts.management import GPU, EngineLoad
 
 Clock = Callable[[], float]
@@ -84,6 +84,20 @@ class Addresses(Protocol):
 
     async def check(self, host: str) -> None:
         """Raises AddressRefused. A name that cannot be resolved now passes: it is checked again at each connect."""
+        ...
+
+
+class Roster(Protocol):
+    """A list of engines that others keep. The origin of each engine on it begins with `name`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> Source: ...
+
+    async def listed(self) -> Mapping[tuple[str, int], str]:
+        """Each engine's host and port, and where it was found; raises Unavailable where the list cannot be read."""
         ...
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from sage_contracts.fleet import EngineKind, State
 from sage_contracts.management import EngineLoad
 
-Source = Literal["registered", "started", "static", "discovered"]
+Source = Literal["registered", "started", "static", "discovered", "dns", "docker"]
 """How an engine came into the registry."""
 
 
@@ -41,6 +41,7 @@ class Record(Struct, frozen=True, kw_only=True):
     """
     One engine. `tag` is new at every change and stands first: the store compares it without reading the rest.
 
+    `origin` says where a `source` that is not an operator found it; `vanished`, that it is drained for that reason.
     What changes with every probe is not here but in Sighting: a record changes only when the fleet does.
     """
 
@@ -61,6 +62,8 @@ class Record(Struct, frozen=True, kw_only=True):
     drain_until: float | None = None
     last_error: str | None = None
     launch: Launch | None = None
+    origin: str | None = None
+    vanished: bool = False
 
 
 class Sighting(Struct, frozen=True, kw_only=True):

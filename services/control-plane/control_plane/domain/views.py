@@ -54,6 +54,7 @@ def metadata(record: Record) -> dict[str, Any]:
     launch = record.launch
     ours: dict[str, Any] = {
         "source": record.source,
+        "origin": record.origin,
         "context_tokens": record.context_tokens,
         "drain_deadline": None if record.drain_until is None else _time(record.drain_until).isoformat(),
         "last_error": record.last_error,
