@@ -7,6 +7,7 @@ import pytest
 
 from sage_contracts import management as wire
 from sage_contracts.call import Call
+from sage_contracts.errors import ErrorBody
 from tests.architecture.test_contracts import app_of
 
 CALLS = {name: call for name, call in vars(wire).items() if isinstance(call, Call)}
@@ -32,3 +33,12 @@ def test_every_route_that_takes_a_body_shows_one(name: str) -> None:
     operation = SCHEMA["paths"][call.path][call.method.lower()]
 
     msgspec.convert(shown(operation["requestBody"]), call.request, strict=True)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_management_route_shows_how_it_refuses(name: str) -> None:
+    call = CALLS[name]
+    responses = SCHEMA["paths"][call.path][call.method.lower()]["responses"]
+
+    assert responses.keys() == {str(call.status), "default"}
+    assert msgspec.convert(shown(responses["default"]), ErrorBody, strict=True).error.code == "engine_not_found"

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import Struct
 
 from sage_contracts import management as wire
+from sage_contracts.errors import EngineNotFound
 
 STARTED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -52,21 +54,35 @@ GPU = wire.GPU(
     utilization=42.0,
     engines=[ENGINE.engine_id],
 )
+REFUSED = OpenAPIResponse(
+    description="Any error; match on its code",
+    content={
+        "application/json": OpenAPIMediaType(
+            schema=Schema(type=OpenAPIType.OBJECT),
+            example=msgspec.to_builtins(EngineNotFound("no engine 'qwen-a2'", param="engine_id").body()),
+        )
+    },
+)
 _FIELDS = msgspec.structs.asdict(ENGINE)
 
 
 def shown(answer: Struct, body: Struct | None = None) -> type[Operation]:
-    """For a handler's `operation_class`: its operation with `answer`, and `body` where it takes one, as examples."""
+    """
+    For a handler's `operation_class`: its operation with `answer`, and `body` where it takes one, as examples.
+
+    The errors are ours in place of Litestar's, which no client ever sees.
+    """
 
     @dataclass
     class Shown(Operation):
         def __post_init__(self) -> None:
-            succeeded = [one for status, one in (self.responses or {}).items() if status.startswith("2")]
+            succeeded = {status: one for status, one in (self.responses or {}).items() if status.startswith("2")}
             if isinstance(self.request_body, RequestBody) and body is not None:
                 _put(self.request_body, body)
-            for response in succeeded:
+            for response in succeeded.values():
                 if isinstance(response, OpenAPIResponse):
                     _put(response, answer)
+            self.responses = {**succeeded, "default": REFUSED}
 
     return Shown
 
