@@ -101,6 +101,14 @@ def test_of_two_drawn_by_lot_the_less_busy_is_chosen() -> None:
     assert drawn(power_of_two, [candidate("alone", 99)]) == {"alone": 300}
 
 
+def test_of_two_drawn_by_lot_the_quicker_is_chosen_where_that_is_known() -> None:
+    slow, quick = Candidate(engine("slow"), 1, seconds=1.0), Candidate(engine("quick"), 5, seconds=0.1)
+    unknown = Candidate(engine("unknown"), 2)
+
+    assert drawn(power_of_two, [slow, quick]) == {"quick": 300}
+    assert drawn(power_of_two, [unknown, quick]) == {"unknown": 300}
+
+
 def test_a_slow_engine_gets_little() -> None:
     """Twelve requests at a time, each answered in one step by two engines and in ten by the third."""
     rng, running, sent = Random(1), list[tuple[float, str]](), Counter[str]()

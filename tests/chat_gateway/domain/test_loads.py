@@ -1,6 +1,6 @@
 import pytest
 
-from chat_gateway.domain.loads import Loads, wait_seconds
+from chat_gateway.domain.loads import LATELY_SECONDS, Loads, wait_seconds
 from tests.chat_gateway.domain.test_fleet import engine
 
 
@@ -49,12 +49,21 @@ def test_the_time_to_wait_follows_from_how_many_are_before(
 
 
 def test_how_long_answers_take_is_measured() -> None:
-    now = 0.0
-    loads = Loads(clock=lambda: now)
+    loads = Loads()
     for _ in range(30):
-        free = loads.take("a")
-        now += 10.0
-        free()
+        loads.answered("a", 10.0)
 
     assert loads.wait_seconds([engine("a", limit=2)], waiting=3) == pytest.approx(20.0)
     assert loads.wait_seconds([engine("new", limit=2)], waiting=3) == pytest.approx(2.0)
+
+
+def test_how_long_answers_take_is_known_for_a_while() -> None:
+    now = 0.0
+    loads = Loads(clock=lambda: now)
+    loads.answered("a", 1.0)
+    loads.answered("a", 2.0)
+    first = loads.seconds("a")
+    now = LATELY_SECONDS
+
+    assert first == pytest.approx(1.2)
+    assert (loads.seconds("a"), loads.seconds("b")) == (None, None)

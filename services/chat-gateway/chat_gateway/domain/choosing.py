@@ -85,7 +85,7 @@ class Chooser:
         for engine in self._fleet.serving(kind, model):
             in_flight = self._loads.of(engine.engine_id)
             reason = unavailable(engine, kind, model, in_flight, tried=tried, out=out)
-            candidates.append(Candidate(engine, in_flight, reason))
+            candidates.append(Candidate(engine, in_flight, reason, self._loads.seconds(engine.engine_id)))
         return self._suspected_last(candidates, now) if self._suspected_until else candidates
 
     def _out(self, kind: EngineKind, model: str, now: float) -> frozenset[str]:

@@ -155,11 +155,13 @@ class Dispatch:
         place = None if self._lines.length(key) else self._taken(route, wish, tried)
         if place is None:
             began = self._clock()
+            self._meter.waiting(route.label, 1)
             try:
                 place = await self._lines.served(key, lambda: self._taken(route, wish, tried), is_choosy=bool(tried))
             except (LineFull, WaitedTooLong) as error:
                 raise self._busy(route, error) from error
             finally:
+                self._meter.waiting(route.label, -1)
                 trail.waited_seconds += self._clock() - began
         if place.choice is not None:
             trail.candidates = place.choice.candidates
@@ -202,21 +204,24 @@ class Dispatch:
         ended("rejected" if _should_move_on(answer) else "answered")
         if isinstance(answer, Whole):
             free()
-            self._judge(target.engine_id, answer.status)
-        return Opened(answer, target.engine_id, trail, self._ending(target.engine_id, free))
+            self._judge(target.engine_id, answer.status, self._clock() - began)
+        return Opened(answer, target.engine_id, trail, self._ending(target.engine_id, free, began))
 
-    def _ending(self, engine_id: str, free: Callable[[], None]) -> Callable[[Breaker | None], None]:
+    def _ending(self, engine_id: str, free: Callable[[], None], began: float) -> Callable[[Breaker | None], None]:
         def over(broken_by: Breaker | None) -> None:
             free()
             if broken_by is None:
                 self._chooser.succeeded(engine_id)
+                self._loads.answered(engine_id, self._clock() - began)
             elif broken_by == "engine":
                 self._chooser.failed(engine_id)
 
         return over
 
-    def _judge(self, engine_id: str, status: int) -> None:
+    def _judge(self, engine_id: str, status: int, seconds: float) -> None:
         """A 4xx is the client's fault, and 429 means busy, not broken."""
+        if status < 400:
+            self._loads.answered(engine_id, seconds)
         if status >= 500:
             self._chooser.failed(engine_id)
         elif status != 429:

@@ -10,6 +10,8 @@ _NEWEST = 0.2
 """What the newest answer weighs in the measured time."""
 _UNKNOWN_SECONDS = 1.0
 _LONGEST_SECONDS = 600.0
+LATELY_SECONDS = 10.0
+"""For so long it is known how long an engine's answers take: then it is tried again, for it may have recovered."""
 
 
 class Loads:
@@ -20,6 +22,7 @@ class Loads:
         self._in_flight: Counter[str] = Counter()
         self._others: Mapping[str, int] = {}
         self._seconds: dict[str, float] = {}
+        self._measured_at: dict[str, float] = {}
         self._when_free: list[Callable[[], None]] = []
 
     def when_free(self, told: Callable[[], None]) -> None:
@@ -29,7 +32,6 @@ class Loads:
     def take(self, engine_id: str) -> Callable[[], None]:
         """Count one more request in flight, until the returned function is called; calling it again does nothing."""
         self._in_flight[engine_id] += 1
-        began = self._clock()
         taken = True
 
         def free() -> None:
@@ -39,10 +41,20 @@ class Loads:
                 self._in_flight[engine_id] -= 1
                 if not self._in_flight[engine_id]:
                     del self._in_flight[engine_id]
-                self._measured(engine_id, self._clock() - began)
                 self._told()
 
         return free
+
+    def answered(self, engine_id: str, seconds: float) -> None:
+        """A good answer took so long; what fails is quick, and tells nothing."""
+        known = self._seconds.get(engine_id, seconds)
+        self._seconds[engine_id] = known + _NEWEST * (seconds - known)
+        self._measured_at[engine_id] = self._clock()
+
+    def seconds(self, engine_id: str) -> float | None:
+        """How long its answers took lately; None where nothing is known of late."""
+        at = self._measured_at.get(engine_id)
+        return self._seconds[engine_id] if at is not None and self._clock() - at < LATELY_SECONDS else None
 
     def own(self) -> dict[str, int]:
         """This gateway's requests in flight by engine; engines without any are left out."""
@@ -63,10 +75,6 @@ class Loads:
         places = sum(engine.max_concurrent_requests for engine in found)
         times = [self._seconds[one.engine_id] for one in found if one.engine_id in self._seconds]
         return wait_seconds(waiting, places, sum(times) / len(times) if times else _UNKNOWN_SECONDS)
-
-    def _measured(self, engine_id: str, seconds: float) -> None:
-        known = self._seconds.get(engine_id, seconds)
-        self._seconds[engine_id] = known + _NEWEST * (seconds - known)
 
     def _told(self) -> None:
         for told in self._when_free:
