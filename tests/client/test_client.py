@@ -47,8 +47,9 @@ async def test_leaving_a_stream_stops_the_engine() -> None:
 
 async def test_several_threads_share_one() -> None:
     async with fake_engine() as engine:
-        client = await asyncio.to_thread(Client(engine.url).__enter__)
+        client = await asyncio.to_thread(Client, engine.url)
         answers = await asyncio.gather(*(asyncio.to_thread(client.chat, HELLO) for _ in range(8)))
+        await asyncio.to_thread(client.close)
         await asyncio.to_thread(client.close)
 
     assert {answer.text for answer in answers} == {"You said: Hello"}

@@ -25,6 +25,10 @@ class _Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="sage-client", daemon=True)
         self._thread.start()
 
+    @property
+    def is_closed(self) -> bool:
+        return self._loop.is_closed()
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
@@ -74,17 +78,17 @@ class Stream(Generic[F]):
 
 class Client:
     """
-    Used as `with Client("http://127.0.0.1:8000") as client`; any thread may call it.
+    Used as `with Client("http://127.0.0.1:8000") as client`, or closed with `close()`; any thread may call it.
 
     What each thing does, and what it raises: see AsyncClient, which this is, one call at a time.
     """
 
     def __init__(self, base_url: str | Sequence[str], *, direct: bool = False, limits: Limits | None = None) -> None:
         self._client = AsyncClient(base_url, direct=direct, limits=limits)
-
-    def __enter__(self) -> Self:
         self._loop = _Loop()
         self._loop.run(self._client.__aenter__())
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -93,7 +97,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Stops the refreshing, closes every connection and ends the thread."""
+        """Stops the refreshing, closes every connection and ends the thread. A second time it does nothing."""
+        if self._loop.is_closed:
+            return
         try:
             self._loop.run(self._client.close())
         finally:
