@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
+from control_plane.adapters.redis_registry import RedisRegistry
 from control_plane.domain.presets import Preset, PresetFile
 from sage_contracts.errors import Conflict, InvalidRequest, PresetNotFound
 from sage_contracts.management import Engine
+from tests.control_plane.domain.fakes import nobody
 from tests.control_plane.stack import ControlPlane, control_plane, eventually
 from tests.fakes.cluster import free_port
 from tests.fakes.redis_server import RedisServer
@@ -277,6 +280,35 @@ async def test_engines_that_ended_with_the_control_plane_start_with_it(
         assert "last_error" not in again.metadata
         assert again.metadata["restarts"] == 0
         assert (await plane.engine(stopped.engine_id)).state == "STOPPED"
+
+
+async def test_engines_that_end_with_the_control_plane_finish_their_requests_first(
+    redis: Redis, shared_redis: RedisServer, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    async def ending() -> int | None:
+        async with control_plane(shared_redis.url, tmp_path, exit_drain_seconds=15.0, **settings) as plane:
+            engine = await plane.until((await plane.start("tiny")).engine_id, "READY")
+            await redis.zadd("sage:load", {"g": time.time()})
+            await redis.hset("sage:load:g", mapping={engine.engine_id: "1"})
+            started.set_result(engine)
+        return engine.pid
+
+    started: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
+    end = asyncio.create_task(ending())
+    engine = await started
+    client = RedisRegistry(redis, nobody)
+
+    async def left_the_choice() -> bool | None:
+        return True if (await client.snapshot()).records[engine.engine_id].state == "STARTING" else None
+
+    await eventually(left_the_choice)
+    await asyncio.sleep(0.5)
+    assert alive(engine.pid)
+    assert not end.done()
+    await redis.delete("sage:load:g")
+    await end
+
+    assert not alive(engine.pid)
 
 
 async def test_an_engine_whose_preset_is_gone_is_an_error_that_says_so(

@@ -31,6 +31,7 @@ from control_plane.domain.discoveries import WELL_KNOWN_PORTS, Admissions, Disco
 from control_plane.domain.engines import Engines
 from control_plane.domain.fleets import Fleets
 from control_plane.domain.launches import Launches
+from control_plane.domain.leaving import Farewell
 from control_plane.domain.ports import Roster
 from control_plane.domain.presets import Presets
 from control_plane.domain.registrations import Registrations
@@ -216,6 +217,8 @@ def _launches(config: Settings, outside: _Outside, changes: Changes) -> Launches
         node=node,
         engine_host=config.engine_host,
         patience=Patience(config.max_restarts, config.restart_pause_seconds),
+        load=outside.load,
+        farewell=Farewell(config.drain_grace_seconds, config.exit_drain_seconds),
     )
 
 

@@ -73,6 +73,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     restart_pause_seconds: Annotated[
         float, Meta(ge=0, description="The pause before the first restart; it doubles with each further one.")
     ] = 1.0
+    exit_drain_seconds: Annotated[
+        float,
+        Meta(ge=0, description="How long engines that end with the control-plane may take to finish their requests."),
+    ] = 20.0
     stop_engines_on_exit: Annotated[
         bool,
         Meta(

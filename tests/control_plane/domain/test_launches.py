@@ -5,6 +5,7 @@ from msgspec import structs
 
 from control_plane.domain.changes import Changes
 from control_plane.domain.launches import Launches
+from control_plane.domain.leaving import Farewell
 from control_plane.domain.ports import Process
 from control_plane.domain.presets import Preset, Presets
 from control_plane.domain.restarting import Patience
@@ -15,6 +16,7 @@ from tests.control_plane.domain.fakes import (
     FakeCounts,
     FakeGPUs,
     FakeLauncher,
+    FakeLoad,
     FakePorts,
     FlakyRegistry,
     Time,
@@ -37,6 +39,7 @@ class World:
         self.ports = FakePorts()
         self.gpus = FakeGPUs()
         self.counts = FakeCounts()
+        self.load = FakeLoad()
         self.launches = Launches(
             registry=self.registry,
             changes=Changes(self.registry, self.clock),
@@ -50,6 +53,8 @@ class World:
             node="here",
             engine_host="gpu",
             patience=Patience(max_restarts=1, pause_seconds=4.0),
+            load=self.load,
+            farewell=Farewell(most_seconds=0.3),
         )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
-from control_plane.domain import placing
+from control_plane.domain import leaving, placing
 from control_plane.domain import presets as presets_
 from control_plane.domain.changes import Changes, found, stepped
+from control_plane.domain.leaving import Farewell
 from control_plane.domain.ports import (
     Addresses,
     Clock,
@@ -16,6 +17,7 @@ from control_plane.domain.ports import (
     GPUs,
     Launcher,
     LaunchFailed,
+    Load,
     Ports,
     Process,
     Registry,
@@ -58,6 +60,8 @@ class Launches:
         node: str,
         engine_host: str,
         patience: Patience,
+        load: Load,
+        farewell: Farewell,
     ) -> None:
         self._registry = registry
         self._changes = changes
@@ -71,6 +75,8 @@ class Launches:
         self._node = node
         self._host = engine_host
         self._patience = patience
+        self._load = load
+        self._farewell = farewell
         self._starting = asyncio.Lock()
         self._kinds: set[Kind] = set()
 
@@ -149,29 +155,36 @@ class Launches:
             await self._launchers[record.launch.kind].forget(record.engine_id)
 
     async def end_all(self) -> None:
-        """End every process of this node and leave the records: they are started again when the control-plane is."""
-        running = [engine_id for launcher in self._used() for engine_id in await self._ended(launcher)]
+        """
+        End every process of this node and leave the records: they are started again when the control-plane is.
+
+        Before that they leave the choice, and have their farewell to finish what they do.
+        """
+        running = [(launcher, await self._running(launcher)) for launcher in self._used()]
+        ids = {engine_id for _, some in running for engine_id in some}
         try:
             for record in (await self._registry.snapshot()).records.values():
-                if record.engine_id in running and record.state != "STOPPED":
+                if record.engine_id in ids and record.state != "STOPPED":
                     await self._put_down(record)
+            await leaving.quiet(self._load, ids, self._farewell)
         except (StoreUnavailable, EngineNotFound) as error:
             log.warning("engines ended unrecorded", extra={"error": type(error).__name__})
+        stops = [launcher.stop(engine_id) for launcher, some in running for engine_id in some]
+        for outcome in await asyncio.gather(*stops, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                log.warning("engine not ended", extra={"error": str(outcome)})
 
     def _used(self) -> list[Launcher]:
         """Those that something may have been started with: the Docker engine is not asked where no preset wants it."""
         wanted = {"process", *self._kinds, *self._presets.kinds()}
         return [launcher for kind, launcher in self._launchers.items() if kind in wanted]
 
-    async def _ended(self, launcher: Launcher) -> Sequence[str]:
-        """The ids of all engines that this launcher ran."""
+    async def _running(self, launcher: Launcher) -> Sequence[str]:
         try:
-            running = await launcher.running()
-            await asyncio.gather(*(launcher.stop(engine_id) for engine_id in running))
+            return await launcher.running()
         except (Unavailable, LaunchFailed) as error:
             log.warning("engines not ended", extra={"error": str(error)})
             return []
-        return running
 
     async def _care_for(self, record: Record) -> None:
         launch = record.launch
