@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 from msgspec import Meta, Struct
 
-from sage_chassis.settings import Listen, RedisURL, SettingsError, describe, load
+from sage_chassis.settings import HTTP_URL, Listen, RedisURL, SettingsError, describe, load
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -79,3 +79,19 @@ def test_a_default_stands_in_for_an_absent_variable() -> None:
 @pytest.mark.parametrize("level", ["info", "WARNING", "Debug"])
 def test_log_levels_are_read_in_any_case(level: str) -> None:
     assert load(Listen, prefix="X_", env={"SAGE_LOG_LEVEL": level, "X_PORT": "1"}).log_level == level
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+def test_a_number_of_seconds_is_finite(value: str) -> None:
+    with pytest.raises(SettingsError, match="SAGE_X_LIMIT_SECONDS"):
+        load(Settings, prefix="SAGE_X_", env={"SAGE_REDIS_URL": "redis://r", "SAGE_X_LIMIT_SECONDS": value})
+
+
+def test_an_address_with_credentials_is_not_shown() -> None:
+    class Upstream(Struct, frozen=True, kw_only=True):
+        url: Annotated[str, Meta(pattern=HTTP_URL)]
+
+    with pytest.raises(SettingsError) as refused:
+        load(Upstream, prefix="SAGE_X_", env={"SAGE_X_URL": "ftp://user:secret@h"})
+
+    assert "secret" not in str(refused.value)

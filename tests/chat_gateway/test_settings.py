@@ -24,6 +24,10 @@ def test_nothing_needs_to_be_set() -> None:
     [
         ("SAGE_CHAT_GATEWAY_IDLE_SECONDS", "soon"),
         ("SAGE_CHAT_GATEWAY_CONNECT_SECONDS", "0"),
+        ("SAGE_CHAT_GATEWAY_CONNECT_SECONDS", "inf"),
+        ("SAGE_SESSION_STORE_URL", "session-store"),
+        ("SAGE_CHAT_BASE_URL", "localhost:11434"),
+        ("SAGE_CHAT_BASE_URL", "http://h:1/v1?key=secret"),
         ("SAGE_CHAT_GATEWAY_RAG_BUDGET_TOKENS", "-1"),
     ],
 )

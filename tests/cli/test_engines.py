@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from sage_cli import demo_engine, engines
+from sage_cli.failures import Failed
 from sage_cli.settings import Settings
 from tests.fakes.cluster import free_port
 from tests.fakes.front_door import listening
@@ -113,3 +114,21 @@ def test_the_demo_engines_weights_are_found_without_importing_their_package() ->
 )
 def test_only_loopback_is_loopback(host: str, *, is_loopback: bool) -> None:
     assert engines.is_loopback(host) is is_loopback
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:secret@models.example:8443/v1", "https://models.example:8443/v1"),
+        ("http://[::1]:8080/v1?key=secret", "http://[::1]:8080/v1"),
+        ("http://models.example", "http://models.example"),
+    ],
+)
+def test_an_upstream_is_shown_without_what_may_be_a_secret(url: str, shown: str) -> None:
+    assert engines.shown(url) == shown
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:port"])
+def test_an_upstream_that_is_no_address_is_told_in_a_sentence(url: str) -> None:
+    with pytest.raises(Failed, match="SAGE_CHAT_BASE_URL"):
+        engines.shown(url)

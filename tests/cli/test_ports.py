@@ -35,3 +35,8 @@ def test_a_port_in_use_is_told_with_its_holder() -> None:
 def test_an_address_that_is_not_this_machines_is_told_in_a_sentence() -> None:
     with pytest.raises(Failed, match="nothing can listen on"):
         ports.require_free("192.0.2.1", 8000)
+
+
+def test_a_name_that_cannot_be_looked_up_is_told_in_a_sentence() -> None:
+    with pytest.raises(Failed, match="SAGE_GATEWAY_HOST"):
+        ports.require_free("a" * 70, 8000)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sage_cli import binaries, programs, supervisor_conf
+from sage_cli import binaries, programs, starting, supervisor_conf
 from sage_cli.engines import Choice
 from sage_cli.failures import MissingBinary
 from sage_cli.home import Home, Kept
@@ -76,8 +76,36 @@ def test_the_demo_engine_is_known_to_the_control_plane_on_both_its_ports() -> No
 
 
 def test_folders_of_the_user_may_be_indexed_only_while_nobody_else_can_ask() -> None:
-    assert "SAGE_RAG_INDEXER_ALLOWED_ROOTS" in programs.defaults(HOME, is_local=True)
-    assert "SAGE_RAG_INDEXER_ALLOWED_ROOTS" not in programs.defaults(HOME, is_local=False)
+    assert "SAGE_RAG_INDEXER_ALLOWED_ROOTS" in programs.defaults(HOME, is_local=True, demo=False)
+    assert "SAGE_RAG_INDEXER_ALLOWED_ROOTS" not in programs.defaults(HOME, is_local=False, demo=False)
+
+
+def test_the_demo_engine_alone_is_given_less_to_read() -> None:
+    assert programs.defaults(HOME, is_local=True, demo=True)["SAGE_CHAT_GATEWAY_RAG_BUDGET_TOKENS"] == "600"
+    assert "SAGE_CHAT_GATEWAY_RAG_BUDGET_TOKENS" not in programs.defaults(HOME, is_local=True, demo=False)
+
+
+def test_the_services_log_level_is_the_users_unless_the_stacks_own_is_set() -> None:
+    loud, silent = Settings(log_level="debug"), Settings()
+
+    assert programs.environment(HOME, kept(loud, NONE), loud, NONE)["SAGE_LOG_LEVEL"] == "debug"
+    assert "SAGE_LOG_LEVEL" not in programs.environment(HOME, kept(silent, NONE), silent, NONE)
+
+
+def test_what_the_user_sets_comes_before_our_defaults_and_an_empty_variable_is_an_absent_one() -> None:
+    settings = Settings()
+    users = {
+        "SAGE_RAG_INDEXER_DATA_DIR": "",
+        "SAGE_CHAT_GATEWAY_RAG_BUDGET_TOKENS": "900",
+        "SAGE_REDIS_URL": "redis://elsewhere",
+        "OTHER": "",
+    }
+    env = starting.environment(HOME, kept(settings, DEMO), settings, DEMO, users)
+
+    assert env["SAGE_RAG_INDEXER_DATA_DIR"] == str(HOME.root / "rag-indexer")
+    assert env["SAGE_CHAT_GATEWAY_RAG_BUDGET_TOKENS"] == "900"
+    assert "elsewhere" not in env["SAGE_REDIS_URL"]
+    assert env["OTHER"] == ""
 
 
 def test_an_ipv6_address_is_written_as_nginx_reads_it() -> None:

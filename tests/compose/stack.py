@@ -40,8 +40,8 @@ class Stack:
         addresses = {name: {port["URL"] for port in found if port["PublishedPort"]} for name, found in ports.items()}
         return {name: found for name, found in addresses.items() if found}
 
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=30)
+    def get(self, path: str, **query: str) -> httpx.Response:
+        return httpx.get(self.url + path, params=query, timeout=30)
 
     def post(self, path: str, body: object) -> httpx.Response:
         return httpx.post(self.url + path, json=body, timeout=240)

@@ -13,15 +13,18 @@ from tests.compose.stack import Stack
 pytestmark = pytest.mark.timeout(900)  # the first test builds the images
 
 
+def ready(stack: Stack, kind: str) -> list[str]:
+    """The models of the READY engines of one kind, as far as the gateway lists them too."""
+    listed = {model["id"] for model in stack.get("/v1/models").json()["data"]}
+    engines = stack.get("/v1/management/engines", state="READY").json()["engines"]
+    return [engine["model_id"] for engine in engines if engine["engine_kind"] == kind and engine["model_id"] in listed]
+
+
 @pytest.fixture(scope="session")
 def demo_model(stack: Stack) -> str:
     """The demo engine's model, once the control-plane has found it and the gateway has heard."""
-
-    def engine_models() -> list[str]:
-        return [model["id"] for model in stack.get("/v1/models").json()["data"] if model["id"] != "sage-default"]
-
-    assert stack.eventually(lambda: engine_models() != []), stack.compose("logs", "--tail", "30")
-    return engine_models()[0]
+    assert stack.eventually(lambda: ready(stack, "llm") != []), stack.compose("logs", "--tail", "30")
+    return ready(stack, "llm")[0]
 
 
 def index(stack: Stack) -> dict[str, Any]:
@@ -81,6 +84,13 @@ def test_a_chat_streams_through_nginx_while_it_is_being_made(openai: OpenAI, dem
 
     assert len(arrivals) > 8
     assert arrivals[-1] - arrivals[0] > 0.2 * arrivals[-1], "all frames came at once, so something buffered them"
+
+
+def test_embeddings_pass_through(openai: OpenAI, stack: Stack) -> None:
+    assert stack.eventually(lambda: ready(stack, "embedding") != []), stack.compose("logs", "--tail", "30")
+    answer = openai.embeddings.create(model=ready(stack, "embedding")[0], input=["a bee", "an ant"])
+
+    assert len({len(one.embedding) for one in answer.data}) == 1
 
 
 def test_a_session_remembers_its_turns(openai: OpenAI, stack: Stack, demo_model: str) -> None:

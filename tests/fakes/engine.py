@@ -30,7 +30,7 @@ class Script:
     """Seconds before each word."""
     status: int = 200
     refusal: Any = None
-    """The body of a status other than 200: an object, or text."""
+    """The body in place of an answer, which every status other than 200 has: an object, or text."""
     headers: dict[str, str] = field(default_factory=dict)
     cut_at_once: bool = False
     """Close the connection without an answer."""
@@ -182,7 +182,7 @@ class FakeEngine:
         if script.cut_at_once:
             _cut(request)
             return web.Response()
-        if script.status == 200:
+        if script.status == 200 and script.refusal is None:
             return None
         if isinstance(script.refusal, str):
             return web.Response(status=script.status, text=script.refusal, headers=script.headers)

@@ -70,10 +70,13 @@ async def test_what_is_killed_comes_back_and_the_session_goes_on(
 async def test_a_killed_worker_comes_back_without_its_parent_dying(
     stack: Stack, http: aiohttp.ClientSession, engine: FakeEngine, name: str
 ) -> None:
-    (worker,) = [child for child in psutil.Process(stack.pid(name)).children() if "tracker" not in str(child.cmdline())]
+    parent = stack.pid(name)
+    (worker,) = [child for child in psutil.Process(parent).children() if "tracker" not in str(child.cmdline())]
     worker.kill()
-
     await until(lambda: healthy(http), seconds=30)
+
+    assert stack.pid(name) == parent
+    assert not worker.is_running()
 
 
 @pytest.mark.parametrize("name", ["valkey", "session-store", "rag-indexer", "control-plane"])

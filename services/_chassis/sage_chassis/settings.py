@@ -1,5 +1,6 @@
 """Settings are a frozen struct, filled once from the environment."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ RedisURL = Annotated[
         extra={"env": "SAGE_REDIS_URL"},
     ),
 ]
+
+HTTP_URL = r"^https?://[^\s/?#]+(/[^\s?#]*)?$"
+"""What the address of a server looks like: paths are put behind it, so it has no query."""
 
 
 class SettingsError(Exception):
@@ -74,7 +78,7 @@ def load(
         text = env.get(name, "").strip()
         if text:
             try:
-                given[field.name] = msgspec.convert(_parsed(text, field.type), field.type, strict=False)
+                given[field.name] = _finite(msgspec.convert(_parsed(text, field.type), field.type, strict=False))
             except (msgspec.MsgspecError, ValueError) as error:
                 wrong.append(f"{name}={_shown(name, text)}: {error}")
         elif field.required and field.name not in given:
@@ -132,6 +136,13 @@ def _parsed(text: str, annotation: Any) -> object:
     return text
 
 
+def _finite(value: object) -> object:
+    """An endless or a missing number has no meaning to a clock."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("Expected a finite number")
+    return value
+
+
 def _bare(annotation: Any) -> Any:
     return annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
 
@@ -142,4 +153,5 @@ def _type_name(annotation: Any) -> str:
 
 
 def _shown(name: str, text: str) -> str:
-    return "***" if any(word in name for word in ("KEY", "PASSWORD", "SECRET", "REDIS_URL")) else repr(text)
+    is_secret = any(word in name for word in ("KEY", "PASSWORD", "SECRET", "REDIS_URL")) or "@" in text
+    return "***" if is_secret else repr(text)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from sage_cli import demo_engine
+from sage_cli.failures import Failed
 from sage_cli.settings import Settings
 from sage_contracts.names import DEFAULT_MODEL
 
@@ -43,7 +44,7 @@ class Found:
 async def choose(settings: Settings, *, none: bool = False) -> Choice:
     """Asks nothing of the network where the settings already say it."""
     if settings.upstream_url:
-        return Choice(f"the server at {_shown(settings.upstream_url)} (SAGE_CHAT_BASE_URL)")
+        return Choice(f"the server at {shown(settings.upstream_url)} (SAGE_CHAT_BASE_URL)")
     if settings.engines:
         return Choice(f"{settings.engines} (SAGE_CONTROL_PLANE_STATIC_ENGINES)")
     if settings.discover and not none and (found := await running(WELL_KNOWN, own_port=settings.port)):
@@ -99,7 +100,12 @@ def _few(models: Sequence[str]) -> str:
     return ", ".join(models[:3]) + (f" and {len(models) - 3} more" if len(models) > 3 else "")
 
 
-def _shown(url: str) -> str:
-    """Without what may be a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+def shown(url: str) -> str:
+    """Without what may be a secret. Fails in a sentence for what is no address."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise Failed(f"SAGE_CHAT_BASE_URL is no server's address: {error}", exit_code=2) from error
+    bare = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{bare}{f':{port}' if port else ''}{parts.path}"

@@ -38,6 +38,8 @@ def require_free(host: str, port: int) -> None:
     try:
         with _listening(host, port):
             return
+    except UnicodeError as error:
+        raise Failed(f"{host!r} is no address to listen on: set SAGE_GATEWAY_HOST") from error
     except OSError as error:
         match error.errno:
             case errno.EADDRINUSE:

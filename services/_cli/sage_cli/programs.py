@@ -19,6 +19,9 @@ SERVICES = ("session-store", "rag-indexer", "control-plane")
 MARK = "IN_SAGE_HOME"
 """An environment variable of every process of a stack, also of engines that the control-plane starts for it."""
 
+DEMO_RAG_TOKENS = 600
+"""Of passages in a prompt: without a GPU the demo engine takes ten seconds and more to read twice as many."""
+
 CONNECTIONS = 8192
 MAX_WORKERS = 4
 
@@ -94,16 +97,18 @@ def environment(home: Home, kept: Kept, settings: Settings, choice: Choice) -> d
     env |= {
         "SAGE_HOME": str(home.root),
         "SAGE_REDIS_URL": f"redis://:{kept.password}@127.0.0.1:{kept.ports['valkey']}/0",
-        "SAGE_LOG_LEVEL": settings.log_level,
         "SAGE_STOP_SECONDS": str(settings.stop_seconds),
         "PYTHONUNBUFFERED": "1",
     }
+    if settings.log_level:
+        env["SAGE_LOG_LEVEL"] = settings.log_level
     static = _static(kept, choice)
     return env | ({"SAGE_CONTROL_PLANE_STATIC_ENGINES": ",".join(static)} if static else {})
 
 
-def defaults(home: Home, *, is_local: bool) -> dict[str, str]:
+def defaults(home: Home, *, is_local: bool, demo: bool) -> dict[str, str]:
     """What a user may set otherwise. On loopback alone, folders of the user's home may be indexed by request."""
+    budget = {"SAGE_CHAT_GATEWAY_RAG_BUDGET_TOKENS": str(DEMO_RAG_TOKENS)} if demo else {}
     docs = REPOSITORY / "docs"
     source = {"SAGE_RAG_INDEXER_SOURCE_DIR": str(docs)} if docs.is_dir() else {}
     roots = [str(path) for path in (docs, Path.home()) if path.is_dir() and "," not in str(path)]
@@ -113,6 +118,7 @@ def defaults(home: Home, *, is_local: bool) -> dict[str, str]:
         "SAGE_CONTROL_PLANE_STOP_ENGINES_ON_EXIT": "true",
         **({"SAGE_RAG_INDEXER_ALLOWED_ROOTS": ",".join(roots)} if is_local else {}),
         **source,
+        **budget,
     }
 
 

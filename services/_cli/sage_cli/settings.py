@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from sage_chassis import settings
-from sage_chassis.settings import SettingsError
+from sage_chassis.settings import HTTP_URL, SettingsError
 from sage_cli.failures import WRONG_USE, Failed
 
 PREFIX = "SAGE_GATEWAY_"
@@ -22,9 +22,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern="^(?i:debug|info|warning|error)$",
-            description="debug, info, warning or error, for every service of the local stack.",
+            description="debug, info, warning or error, for all of the local stack; absent: SAGE_LOG_LEVEL.",
         ),
-    ] = "info"
+    ] = ""
     home: Annotated[
         str,
         Meta(
@@ -57,6 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     upstream_url: Annotated[
         str,
         Meta(
+            pattern=HTTP_URL,
             description="An OpenAI-compatible server to use; the local stack then starts no engine.",
             extra={"env": "SAGE_CHAT_BASE_URL"},
         ),

@@ -60,7 +60,7 @@ def start(home: Home, settings: Settings, *, no_engine: bool, insecure: bool, pr
     kept = _kept(home, settings, choice)
     _configure(home, kept, settings, choice, found)
     try:
-        session = supervisor.launch(binaries.supervisord(), _environment(home, kept, settings, choice))
+        session = supervisor.launch(binaries.supervisord(), environment(home, kept, settings, choice, os.environ))
         kept = msgspec.structs.replace(kept, session=session)
         home.keep(kept)
         asyncio.run(_healthy(supervisor, home, settings, kept, progress))
@@ -88,6 +88,7 @@ def stop(home: Home, settings: Settings) -> bool:
 def prepared(settings: Settings, *, insecure: bool) -> Binaries:
     """What can be known to stand in the way of a start without touching anything."""
     _refuse_openness(settings, insecure=insecure)
+    engines.shown(settings.upstream_url)
     binaries.supervisord()
     return Binaries(nginx=binaries.nginx(), valkey=binaries.valkey())
 
@@ -125,9 +126,12 @@ def _configure(home: Home, kept: Kept, settings: Settings, choice: Choice, found
     home.keep(kept)
 
 
-def _environment(home: Home, kept: Kept, settings: Settings, choice: Choice) -> dict[str, str]:
-    given = programs.defaults(home, is_local=engines.is_loopback(settings.host))
-    return given | dict(os.environ) | programs.environment(home, kept, settings, choice)
+def environment(home: Home, kept: Kept, settings: Settings, choice: Choice, users: Mapping[str, str]) -> dict[str, str]:
+    """What supervisord gets: `users` before our defaults, and before both what the stack must have."""
+    given = programs.defaults(home, is_local=engines.is_loopback(settings.host), demo=choice.demo)
+    # To the services an empty variable is an absent one: it must not take away what stands here in its place.
+    meant = {name: value for name, value in users.items() if value.strip() or name not in given}
+    return given | meant | programs.environment(home, kept, settings, choice)
 
 
 async def _healthy(supervisor: Supervisor, home: Home, settings: Settings, kept: Kept, progress: Progress) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from chat_gateway.domain.balancing import PolicyName
-from sage_chassis.settings import RedisURL
+from sage_chassis.settings import HTTP_URL, RedisURL
 from sage_chassis.sse import PING_SECONDS
 
 PREFIX = "SAGE_CHAT_GATEWAY_"
@@ -15,17 +15,18 @@ PORT = 8011
 class Settings(Struct, frozen=True, kw_only=True):
     redis_url: RedisURL = "redis://127.0.0.1:6379/0"
     session_store_url: Annotated[
-        str, Meta(description="Where session-store is.", extra={"env": "SAGE_SESSION_STORE_URL"})
+        str, Meta(pattern=HTTP_URL, description="Where session-store is.", extra={"env": "SAGE_SESSION_STORE_URL"})
     ] = "http://127.0.0.1:8012"
     rag_indexer_url: Annotated[
-        str, Meta(description="Where rag-indexer is.", extra={"env": "SAGE_RAG_INDEXER_URL"})
+        str, Meta(pattern=HTTP_URL, description="Where rag-indexer is.", extra={"env": "SAGE_RAG_INDEXER_URL"})
     ] = "http://127.0.0.1:8013"
     control_plane_url: Annotated[
-        str, Meta(description="Where control-plane is.", extra={"env": "SAGE_CONTROL_PLANE_URL"})
+        str, Meta(pattern=HTTP_URL, description="Where control-plane is.", extra={"env": "SAGE_CONTROL_PLANE_URL"})
     ] = "http://127.0.0.1:8014"
     upstream_url: Annotated[
         str,
         Meta(
+            pattern=HTTP_URL,
             description="An OpenAI-compatible server, asked when no engine is READY; /v1 is added to a bare host.",
             extra={"env": "SAGE_CHAT_BASE_URL"},
         ),

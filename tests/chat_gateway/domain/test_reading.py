@@ -108,3 +108,14 @@ def test_the_usage_of_a_whole_answer(body: bytes, usage: Usage | None) -> None:
 
 def test_deep_nesting_is_not_decoded() -> None:
     assert chunk_of(b'data: {"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [('{"a": 1}', '{"a": 1}'), ({"a": 1}, '{"a":1}'), (None, ""), (3, "3"), ("", "")]
+)
+def test_the_arguments_of_a_call_are_text_whatever_the_engine_tells(given: object, kept: str) -> None:
+    transcript = Transcript()
+    call = {"id": "a", "function": {"name": "f", "arguments": given}}
+    transcript.read({"choices": [{"index": 0, "message": {"tool_calls": [call]}}]})
+
+    assert transcript.tool_calls[0]["function"] == {"name": "f", "arguments": kept}

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from contextlib import aclosing
 
@@ -6,7 +7,7 @@ import pytest
 from chat_gateway.domain.ports import Breaker
 from chat_gateway.domain.reading import Skimmer
 from chat_gateway.domain.relaying import relayed
-from sage_contracts.errors import EngineBroke, StoreUnavailable, UpstreamTimeout
+from sage_contracts.errors import EngineBroke, StoreUnavailable, UpstreamError, UpstreamTimeout
 from sage_contracts.sse import DONE, PING
 from tests.chat_gateway.domain.doubles import DROPPED, ScriptedFlow
 from tests.chat_gateway.domain.test_reading import frame
@@ -17,7 +18,7 @@ ONE, TWO, LAST = frame({"content": "1"}), frame({"content": "2"}), frame(finish=
 class Scene:
     """An Ending that notes what it is told."""
 
-    def __init__(self, *pieces: bytes | Exception, failing: Exception | None = None) -> None:
+    def __init__(self, *pieces: bytes | Exception, failing: BaseException | None = None) -> None:
         self.flow = ScriptedFlow(*pieces)
         self.failing = failing
         self.completed = 0
@@ -109,12 +110,20 @@ async def test_a_client_that_leaves_leaves_the_engine_too() -> None:
     assert (scene.completed, scene.broken_by, scene.freed, scene.flow.closed) == (0, ["client"], ["client"], True)
 
 
-async def test_a_turn_that_cannot_be_stored_has_no_done() -> None:
-    scene = Scene(ONE, LAST, DONE, failing=StoreUnavailable("away"))
-    with pytest.raises(StoreUnavailable):
+@pytest.mark.parametrize(
+    ("failing", "by"),
+    [
+        (StoreUnavailable("away"), "store"),
+        (UpstreamError("session-store answered something else"), "store"),
+        (asyncio.CancelledError(), "client"),
+    ],
+)
+async def test_a_turn_that_cannot_be_stored_has_no_done(failing: BaseException, by: Breaker) -> None:
+    scene = Scene(ONE, LAST, DONE, failing=failing)
+    with pytest.raises(type(failing)):
         await scene.run()
 
-    assert (b"".join(scene.out), scene.broken_by) == (ONE + LAST, ["store"])
+    assert (b"".join(scene.out), scene.broken_by) == (ONE + LAST, [by])
 
 
 async def test_the_connection_may_be_used_again() -> None:

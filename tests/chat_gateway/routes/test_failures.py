@@ -75,7 +75,9 @@ async def test_a_stopped_engine_is_passed_over(shared_redis: RedisServer) -> Non
             "busy",
             "9",
         ),
+        (Script(status=429, headers={"Retry-After": "٣"}), 429, "rate_limit_exceeded", None),
         (Script(status=400, refusal={"error": {"message": "m", "code": "too_long"}}), 400, "too_long", None),
+        (Script(status=413, refusal={"error": {"message": "m", "code": "too_large"}}), 413, "too_large", None),
     ],
 )
 async def test_the_only_engines_failure_has_a_status(

@@ -181,6 +181,16 @@ async def test_a_refused_chat_leaves_nothing(shared_redis: RedisServer, status: 
     assert gate.services.sessions == {}
 
 
+@pytest.mark.parametrize("body", [{"error": {"message": "out of memory"}}, {"error": "boom"}, {"choices": []}, {}])
+async def test_an_error_told_with_status_200_is_a_502_and_leaves_nothing(
+    shared_redis: RedisServer, body: object
+) -> None:
+    async with gateway(shared_redis, FakeEngine(script=Script(refusal=body))) as gate:
+        answer = await gate.chat(session_id="s1")
+
+    assert (answer.status, answer.code, told(gate)) == (502, "upstream_error", [])
+
+
 async def test_a_history_sent_again_is_not_stored_twice(shared_redis: RedisServer) -> None:
     engine = FakeEngine()
     async with gateway(shared_redis, engine) as gate:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_indexer.domain import chunking
+from rag_indexer.domain import chunking, markdown
 from rag_indexer.domain.chunking import MAX_TOKENS, MIN_TOKENS, tokens
 from rag_indexer.domain.documents import Document
 
@@ -36,6 +36,7 @@ PIECES = st.sampled_from(
         "[ref]: http://example.com",
         "<div>\n\n</div>",
         "<!-- comment",
+        "<!-- a whole\ncomment -->",
         "---",
         "title: x",
         "数据库连接池的配置。" * 60,
@@ -50,8 +51,9 @@ TEXTS = st.one_of(st.text(), st.lists(st.one_of(PIECES, st.text()), max_size=12)
 PATHS = st.sampled_from(["a.md", "b/c.markdown", "d.txt", "e.rst"])
 
 
-def lines_of(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+def lines_of(path: str, text: str) -> list[str]:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return markdown.without_comments(lines) if path.endswith((".md", ".markdown")) else lines
 
 
 def cut_lines(document: Document) -> set[int]:
@@ -66,7 +68,7 @@ def test_every_line_with_content_is_covered_once(path: str, text: str) -> None:
     document = chunking.read(path, text)
     covered = Counter(line for chunk in document.chunks for line in range(chunk.first_line, chunk.last_line + 1))
 
-    for number, line in enumerate(lines_of(text), start=1):
+    for number, line in enumerate(lines_of(path, text), start=1):
         if line.strip() and number not in cut_lines(document):
             assert covered[number] == 1
 
@@ -75,7 +77,7 @@ def test_every_line_with_content_is_covered_once(path: str, text: str) -> None:
 @given(path=PATHS, text=TEXTS)
 def test_a_chunks_text_is_the_lines_it_names(path: str, text: str) -> None:
     document = chunking.read(path, text)
-    lines = lines_of(text)
+    lines = lines_of(path, text)
 
     for chunk in document.chunks:
         if chunk.first_line not in cut_lines(document):
@@ -112,6 +114,15 @@ def test_chunks_know_the_headings_they_stand_under() -> None:
         (("Guide", "Install", "Linux"), "linux", 5),
         (("Guide", "Use"), "use", 7),
     ]
+
+
+def test_comments_are_in_no_chunk_and_the_lines_after_them_keep_their_numbers() -> None:
+    text = "# Settings\n\n<!-- table:\nmade -->\n| a |\n|---|\n| b |\n<!-- end -->\n"
+    (chunk,) = chunking.read("a.md", text).chunks
+
+    assert chunk.text == "# Settings\n\n\n\n| a |\n|---|\n| b |"
+    assert (chunk.first_line, chunk.last_line) == (1, 7)
+    assert chunking.read("a.md", "<!-- nothing else -->\n").chunks == ()
 
 
 def test_small_sections_are_merged_under_the_first_ones_heading() -> None:

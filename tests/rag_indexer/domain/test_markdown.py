@@ -84,3 +84,26 @@ def test_a_very_long_heading_is_cut_and_not_waited_for() -> None:
     (heading,) = headings("# " + "[" * 100_000)
 
     assert len(heading[1]) == markdown.MAX_HEADING
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\n<!-- b -->\nc", "a\n\nc"),
+        ("<!-- b\n\nc -->  <!-- d -->\ne", "\n\n\ne"),
+        ("- a\n\n  <!-- b -->\n- c", "- a\n\n\n- c"),
+        ("<!-- b --> seen", "<!-- b --> seen"),
+        ("seen <!-- b -->", "seen <!-- b -->"),
+        ("<!-- never closed\nseen", "<!-- never closed\nseen"),
+        ("```\n<!-- shown -->\n```", "```\n<!-- shown -->\n```"),
+        ("    <!-- shown -->", "    <!-- shown -->"),
+        ("<div>\n<!-- b -->\n</div>", "<div>\n<!-- b -->\n</div>"),
+    ],
+)
+def test_a_comment_that_stands_alone_is_blanked(text: str, expected: str) -> None:
+    assert "\n".join(markdown.without_comments(text.split("\n"))) == expected
+
+
+def test_a_line_of_very_many_comments_is_not_waited_for() -> None:
+    assert markdown.without_comments(["<!---->" * 300_000]) == [""]
+    assert markdown.without_comments(["<!-- -->" + "<!--" * 300_000]) != [""]

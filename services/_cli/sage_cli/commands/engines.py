@@ -167,7 +167,7 @@ def logs(
 
 @engine_app.command()
 def prune(as_json: AsJSON = False, api_base: APIBase = None) -> None:
-    """Forget the engines that are stopped."""
+    """Forget the engines that are STOPPED or in ERROR."""
 
     async def question(api: API) -> wire.Pruned:
         return await api.client.call(wire.PRUNE, Empty())

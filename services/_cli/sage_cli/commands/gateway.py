@@ -1,10 +1,12 @@
 """`sage gateway`: the whole stack on this machine."""
 
 import asyncio
+import shlex
 import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from types import FrameType
 from typing import Annotated
 
@@ -138,7 +140,10 @@ def _tell(up: Up, *, as_json: bool) -> None:
     out.print(f"  curl {url}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'", markup=False)
     ask = f'messages=[{{"role": "user", "content": "Hello!"}}]).choices[0].message.content'  # noqa: F541
     python = f'from openai import OpenAI; print(OpenAI(base_url="{url}/v1", api_key="none").chat.completions.create('
-    out.print(f"  python -c '{python}model=\"{model}\", {ask})'", markup=False)
+    ours = shlex.quote(sys.executable)
+    if find_spec("openai") is None:
+        out.print(f"  {ours} -m pip install openai", markup=False)
+    out.print(f"  {ours} -c '{python}model=\"{model}\", {ask})'", markup=False)
     out.print(f"  {'sage' if shutil.which('sage') else sys.argv[0]} chat", markup=False)
 
 

@@ -15,8 +15,8 @@ from chat_gateway.domain.exchanges import Clock, Exchange, Measured, Passing
 from chat_gateway.domain.grounding import Grounding, Grounds, grounded
 from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
 from chat_gateway.domain.quoting import Quoter
-from chat_gateway.domain.reading import usage_of
-from chat_gateway.domain.refusing import passed_on
+from chat_gateway.domain.reading import is_error, usage_of
+from chat_gateway.domain.refusing import message_of, passed_on
 from chat_gateway.domain.relaying import relayed
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
 from chat_gateway.domain.requests import Ask, with_fields
@@ -177,7 +177,11 @@ def _by_default(ask: Ask, route: Route) -> Retrieval | None:
 
 
 def _decoded(body: bytes) -> dict[str, Any]:
+    """An answer fit to be stored. Some servers tell an error with status 200: that is none."""
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        told = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamError("the engine's answer is not a JSON object") from error
+    if is_error(told) or not told.get("choices"):
+        raise UpstreamError(f"the engine answered without an answer: {message_of(body)}")
+    return told

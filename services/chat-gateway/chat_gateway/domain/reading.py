@@ -108,8 +108,8 @@ class Transcript:
         known["type"] = call.get("type") or known["type"]
         function = call.get("function")
         if isinstance(function, dict):
-            known["function"]["name"] += function.get("name") or ""
-            known["function"]["arguments"] += function.get("arguments") or ""
+            known["function"]["name"] += _as_text(function.get("name"))
+            known["function"]["arguments"] += _as_text(function.get("arguments"))
 
 
 class Recorder:
@@ -139,6 +139,13 @@ class Recorder:
 
 class _UsagePeek(Struct):
     usage: Any = None
+
+
+def _as_text(told: object) -> str:
+    """Some servers tell arguments as an object, where OpenAI has its JSON as text."""
+    if told is None or isinstance(told, str):
+        return told or ""
+    return msgspec.json.encode(told).decode()
 
 
 def chunk_of(frame: bytes) -> Chunk | None:

@@ -21,11 +21,11 @@ def passed_on(answer: Whole) -> Whole:
     if answer.status in {401, 403}:
         raise UpstreamError(f"the engine refused the gateway's credentials ({answer.status})")
     if not 400 <= answer.status < 500:
-        raise UpstreamError(f"the engine answered {answer.status}: {_message(answer.body)}")
+        raise UpstreamError(f"the engine answered {answer.status}: {message_of(answer.body)}")
     if _is_envelope(answer.body):
         return Whole(answer.status, JSON, answer.body, answer.retry_after)
     detail = ErrorDetail(
-        message=_message(answer.body) or f"the engine answered {answer.status}",
+        message=message_of(answer.body) or f"the engine answered {answer.status}",
         type="rate_limit_error" if answer.status == 429 else "invalid_request_error",
         code="rate_limit_exceeded" if answer.status == 429 else "engine_refused",
     )
@@ -55,7 +55,7 @@ def _is_envelope(body: bytes) -> bool:
     return True
 
 
-def _message(body: bytes) -> str:
+def message_of(body: bytes) -> str:
     """What a human would read of a refusal, cut to a sentence or two."""
     try:
         found = msgspec.json.decode(body, type=_Loose)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from chat_gateway.domain.ports import Breaker, EngineDropped, Flow
 from chat_gateway.domain.reading import Reader, chunk_of, is_done
-from sage_contracts.errors import EngineBroke, UpstreamError
+from sage_contracts.errors import EngineBroke, SageError, UpstreamError
 from sage_contracts.sse import DONE, PING, Frames
 
 
@@ -42,13 +42,16 @@ async def relayed(
             return
         if last := reader.rest():
             yield last
-        broken_by = "store"
-        await ending.complete()
+        try:
+            await ending.complete()
+        except SageError:
+            broken_by = "store"
+            raise
         broken_by = None
         yield DONE
         await flow.finish()
     except UpstreamError:
-        broken_by = "engine"
+        broken_by = "store" if broken_by == "store" else "engine"
         raise
     finally:
         flow.close()

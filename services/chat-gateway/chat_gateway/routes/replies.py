@@ -86,8 +86,9 @@ class RelayResponse(ASGIResponse):
 
 def _whole(reply: WholeReply) -> ASGIResponse:
     headers = dict(reply.headers)
-    if reply.answer.retry_after is not None and reply.answer.retry_after.isdecimal():
-        headers["Retry-After"] = reply.answer.retry_after
+    after = reply.answer.retry_after
+    if after is not None and after.isascii() and after.isdecimal():
+        headers["Retry-After"] = after
     return ASGIResponse(
         body=reply.answer.body,
         status_code=reply.answer.status,

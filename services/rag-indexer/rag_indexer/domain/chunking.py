@@ -39,11 +39,13 @@ def read(path: str, text: str) -> Document:
     The text of the file at `path` as chunks.
 
     Each line that is not blank is in exactly one chunk, and a chunk's text is its lines as they stand in the file; a
-    line too long for a chunk is spread over several that all have its number.
+    line too long for a chunk is spread over several that all have its number. Comments in Markdown count as blank.
     """
     lines = _NEWLINE.sub("\n", text).split("\n")
     name = PurePosixPath(path)
     is_markdown = name.suffix.lower() in MARKDOWN
+    if is_markdown:
+        lines = markdown.without_comments(lines)
     blocks = markdown.blocks(lines) if is_markdown else list(_paragraphs(lines))
     pieces = [piece for block in blocks for piece in _pieces(block, lines)]
     title = (markdown.front_title(lines) if is_markdown else None) or _first_heading(blocks) or name.stem

@@ -41,9 +41,7 @@ def blocks(lines: Sequence[str]) -> list[Block]:
     any block are a block too.
     """
     body = _front_matter_end(lines)
-    # Blanked, not removed, so that line numbers stay those of the file.
-    text = "\n".join([""] * body + list(lines[body:]))
-    starts = list(_starts(_blocks.parse(text)))
+    starts = list(_starts(_parsed(lines, body)))
     if not starts or starts[0][0] > 0:
         starts.insert(0, (0, body > 0, None))
     ends = [start for start, _, _ in starts[1:]] + [len(lines)]
@@ -52,6 +50,18 @@ def blocks(lines: Sequence[str]) -> list[Block]:
         Block(start, end, whole, anchors.heading(token) if token else None)
         for (start, whole, token), end in zip(starts, ends, strict=True)
     ]
+
+
+def without_comments(lines: Sequence[str]) -> list[str]:
+    """The lines, blank where HTML comments stand as blocks of their own: those are for who writes the text."""
+    kept = list(lines)
+    if not any("<!--" in line for line in lines):
+        return kept
+    for token in _parsed(lines, _front_matter_end(lines)):
+        if token.type == "html_block" and token.map is not None and _is_comment(token.content):
+            start, end = token.map[0], min(token.map[1], len(kept))
+            kept[start:end] = [""] * (end - start)
+    return kept
 
 
 def front_title(lines: Sequence[str]) -> str | None:
@@ -78,6 +88,28 @@ class Anchors:
         count = self._seen.get(slug, 0)
         self._seen[slug] = count + 1
         return f"{slug}-{count}" if count else slug
+
+
+def _parsed(lines: Sequence[str], body: int) -> list[Token]:
+    """From line `body` on; what is before is blanked, not removed, so that line numbers stay those of the file."""
+    return _blocks.parse("\n".join([""] * body + list(lines[body:])))
+
+
+def _is_comment(content: str) -> bool:
+    """Whether there is nothing but comments in it, each with its end."""
+    at = 0
+    while content.startswith("<!--", at := _next_letter(content, at)):
+        end = content.find("-->", at + 2)
+        if end < 0:
+            return False
+        at = end + 3
+    return at == len(content)
+
+
+def _next_letter(content: str, at: int) -> int:
+    while at < len(content) and content[at].isspace():
+        at += 1
+    return at
 
 
 def _starts(tokens: Sequence[Token]) -> Iterator[tuple[int, bool, tuple[int, str] | None]]:

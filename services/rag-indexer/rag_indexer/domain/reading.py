@@ -9,7 +9,7 @@ from rag_indexer.domain import chunking
 from rag_indexer.domain.documents import Chunk, Document, Entry, StoredPassage, Vectors
 from rag_indexer.domain.ports import Encoder, Folder, Terms, Unreadable
 
-CHUNKS_VERSION = "chunks-1"
+CHUNKS_VERSION = "chunks-2"
 """To be raised when the same text would be cut into other chunks: it makes every index be built anew."""
 
 _IDS = uuid.UUID("6f1c7a54-5f0e-4c55-9f0b-3b8f5a6f0a11")
