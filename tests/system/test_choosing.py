@@ -74,7 +74,7 @@ async def test_an_engine_that_was_stopped_is_left_after_the_first_byte_limit_and
     well = FakeEngine(script=Script(words=("well",)))
     async with (
         engine_process("--words", "hung") as (hung, process),
-        gateway(shared_redis, hung, well, first_byte_seconds=0.3) as gate,
+        gateway(shared_redis, hung, well, first_byte_seconds=0.3, policy="round_robin") as gate,
     ):
         await asked_at_once(gate, clients=8, each=10)
         os.kill(process.pid, signal.SIGSTOP)
