@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PROJECTS := pyproject.toml constraints.txt deploy/packages.py $(wildcard proto-free-contracts/pyproject.toml services/*/pyproject.toml)
-PACKAGES := sage_contracts sage_chassis sage_cli chat_gateway session_store rag_indexer control_plane
+PACKAGES := sage_contracts sage_chassis sage_cli sage_client chat_gateway session_store rag_indexer control_plane
 PYTEST := $(BIN)/python -m pytest
 SLOW := $(addprefix tests/,system compose cli/test_stack.py rag_indexer/test_process.py \
 	control_plane/test_life.py control_plane/test_launches.py control_plane/test_failures.py)

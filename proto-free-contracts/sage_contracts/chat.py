@@ -101,6 +101,37 @@ class SimpleAnswer(Struct, frozen=True, kw_only=True):
     timestamp: datetime
 
 
+class Considered(Struct, frozen=True, kw_only=True):
+    """An engine of the model. `excluded` is why it could not be chosen, if so."""
+
+    engine_id: str
+    in_flight: int
+    excluded: str | None = None
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    engine_id: str
+    outcome: str
+    seconds: float
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """
+    How a request's engine was chosen: the `X-Sage-Receipt` header, in JSON.
+
+    `candidates` are as they were when the last attempt's engine was chosen, the first twelve of them.
+    """
+
+    model: str
+    policy: str
+    fleet_version: int | None
+    engine_id: str | None
+    candidates: list[Considered]
+    more_candidates: int
+    attempts: list[Attempt]
+    waited_seconds: float
+
+
 CHAT_COMPLETIONS = Call("POST", "/v1/chat/completions", Opaque, Opaque)
 COMPLETIONS = Call("POST", "/v1/completions", Opaque, Opaque)
 EMBEDDINGS = Call("POST", "/v1/embeddings", Opaque, Opaque)

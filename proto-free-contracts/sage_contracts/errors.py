@@ -20,9 +20,14 @@ Every error a SAGE service may raise across a process boundary.
     * EngineIdTaken        409  engine_id_taken
     * BuildRunning         409  build_running
   * RateLimited            429  rate_limit_exceeded
+    * EnginesBusy          429  engines_busy
   * UpstreamError          502  upstream_error
     * EngineBroke          502  engine_broke_off
     * UpstreamTimeout      504  upstream_timeout
+      * ConnectTimeout     504  connect_timeout
+      * FirstByteTimeout   504  first_byte_timeout
+      * IdleTimeout        504  idle_timeout
+      * RequestTimeout     504  request_timeout
   * Unavailable            503  unavailable
     * NoEngineAvailable    503  no_engine_available
     * StoreUnavailable     503  store_unavailable
@@ -162,6 +167,12 @@ class RateLimited(SageError):
     code, type, status = "rate_limit_exceeded", "rate_limit_error", 429
 
 
+class EnginesBusy(RateLimited):
+    """Every engine of the model is at its limit, and so is the line before them."""
+
+    code = "engines_busy"
+
+
 class UpstreamError(SageError):
     """An engine or a service answered something unusable. What is safe to retry has been retried already."""
 
@@ -177,6 +188,31 @@ class EngineBroke(UpstreamError):
 
 class UpstreamTimeout(UpstreamError):
     code, status = "upstream_timeout", 504
+
+
+class ConnectTimeout(UpstreamTimeout):
+    """No connection in time: the engine has not seen the request, so that a repeat is safe."""
+
+    code = "connect_timeout"
+    may_retry = True
+
+
+class FirstByteTimeout(UpstreamTimeout):
+    """The engine took the request and did not begin to answer in time."""
+
+    code = "first_byte_timeout"
+
+
+class IdleTimeout(UpstreamTimeout):
+    """The engine paused for too long in the middle of its answer."""
+
+    code = "idle_timeout"
+
+
+class RequestTimeout(UpstreamTimeout):
+    """The answer as a whole took too long."""
+
+    code = "request_timeout"
 
 
 class Unavailable(SageError):

@@ -1,8 +1,8 @@
 """The fleet as chat-gateway needs it: which engine serves what, where, and whether it may be chosen."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from sage_contracts.call import Call, Empty
 
@@ -22,6 +22,10 @@ class FleetEngine(Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     created: int = 0
     """Unix seconds when it was registered."""
+    aliases: tuple[str, ...] = ()
+    """Further names its model may be asked for by. Engines of different models may share one."""
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    """Its share of the work where the gateway's policy is `weighted`."""
 
 
 class Fleet(Struct, frozen=True, kw_only=True):

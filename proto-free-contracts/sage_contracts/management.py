@@ -11,9 +11,23 @@ from sage_contracts.fleet import EngineKind, State
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
+class EngineLoad(Struct, frozen=True, kw_only=True):
+    """
+    What an engine does now, and who says so: the engine's own figures, or the gateways' counts where it tells none.
+
+    `waiting` are requests in the engine's own queue; `kv_cache_usage` is from 0 to 1. Null is "not told".
+    """
+
+    source: Literal["vllm", "llama.cpp", "ollama", "gateways"]
+    running: int
+    waiting: int | None = None
+    kv_cache_usage: float | None = None
+    loaded_models: list[str] = []
+
+
 class Engine(Struct, frozen=True, kw_only=True):
     """
-    One engine as operators see it.
+    One engine as operators see it. `load` is that of the last probe.
 
     `status`, `runtime`, `pid`, `gpu_ids`, `uptime_seconds` and `base_url` are what clients of the earlier gateway read.
     """
@@ -35,6 +49,7 @@ class Engine(Struct, frozen=True, kw_only=True):
     gpu_ids: list[int]
     uptime_seconds: float
     base_url: str
+    load: EngineLoad | None = None
 
 
 class Info(Struct, frozen=True, kw_only=True):
@@ -113,6 +128,17 @@ class Stopped(Struct, frozen=True, kw_only=True):
     status: State
 
 
+class LogsQuery(Struct, frozen=True, kw_only=True):
+    lines: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class Logs(Struct, frozen=True, kw_only=True):
+    """The end of what a managed engine printed, oldest line first; very long lines and much older ones are left out."""
+
+    engine_id: str
+    lines: list[str]
+
+
 class Pruned(Struct, frozen=True, kw_only=True):
     pruned_count: int
     status: Literal["success"] = "success"
@@ -177,6 +203,7 @@ READ = Call("GET", "/v1/management/engines/{engine_id}", Empty, Engine)
 CREATE = Call("POST", "/v1/management/engines", StartEngine, StartedEngine, status=201)
 START = Call("POST", "/v1/management/engines/start", StartEngine, StartedEngine, status=201)
 REGISTER = Call("POST", "/v1/management/engines/register", RegisterEngine, Engine)
+LOGS = Call("GET", "/v1/management/engines/{engine_id}/logs", LogsQuery, Logs)
 REMOVE = Call("DELETE", "/v1/management/engines/{engine_id}", StopQuery, Stopped)
 STOP = Call("POST", "/v1/management/engines/stop", StopEngine, Stopped)
 DRAIN = Call("POST", "/v1/management/engines/{engine_id}/drain", Empty, Engine)

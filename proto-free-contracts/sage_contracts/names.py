@@ -24,6 +24,7 @@ Where those hashes are listed: a ZSET of gateway -> unix seconds of its last wri
 REQUEST_ID_HEADER = "X-Request-Id"
 SESSION_ID_HEADER = "X-Session-Id"
 EXPLAIN_HEADER = "X-Sage-Explain"
+RECEIPT_HEADER = "X-Sage-Receipt"
 SHOULD_RETRY_HEADER = "x-should-retry"
 
 DEFAULT_MODEL = "sage-default"

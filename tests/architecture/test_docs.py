@@ -15,6 +15,7 @@ from tests.architecture.tree import ROOT
 
 DOCS = ROOT / "docs"
 OF_TESTS = {"SAGE_REQUIRE_DOCKER", "SAGE_TEST_QDRANT_URL", "SAGE_TEST_REDIS_URL", "SAGE_URL"}
+OF_OPTIONS = {"SAGE_API_BASE"}
 OF_COMPOSE = {"SAGE_BASE_IMAGE", "SAGE_NGINX_IMAGE", "SAGE_REDIS_IMAGE", "SAGE_QDRANT_IMAGE"}
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "tests" / "README.md"])
 
@@ -68,6 +69,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_variable_in_the_docs_exists(page: Path) -> None:
     known = {row.name for rows in sections().values() for row in rows}
-    known |= OF_TESTS | OF_COMPOSE
+    known |= OF_TESTS | OF_COMPOSE | OF_OPTIONS
 
     assert {name for name in re.findall(r"\bSAGE_[A-Z_]+[A-Z]\b", page.read_text()) if name not in known} == set()

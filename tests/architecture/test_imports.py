@@ -42,6 +42,7 @@ CHASSIS_MAY = {
     "sage_contracts",
     "uvloop",
 }
+CLIENT_MAY = {"aiohttp", "msgspec", "sage_client", "sage_contracts"}
 EDGE_OF_A_SERVICE = {"app.py", "settings.py", "metrics.py", "__main__.py", "__init__.py"}
 
 
@@ -76,11 +77,14 @@ def test_imports_flow_one_way(path: Path) -> None:
             case "sage_chassis":
                 assert top in CHASSIS_MAY, f"the chassis imports {top}"
                 assert top != "redis" or parts[-1] in {"bus.py", "redis_client.py"}, f"{parts[-1]} imports redis"
+            case "sage_client":
+                of_the_chassis = target[:2] == ("sage_chassis", "client")
+                assert top in CLIENT_MAY or of_the_chassis, f"the client imports {'.'.join(target)}"
             case "sage_cli":
                 assert top not in SERVICES, f"the CLI imports a service: {top}"
             case _:
                 assert top not in SERVICES - {package}, f"a service imports a service: {top}"
-                assert top != "sage_cli", "a service imports the CLI"
+                assert top not in {"sage_cli", "sage_client"}, "a service imports the CLI"
                 if layer and top == package and len(target) > 1:
                     assert target[1] in MAY_IMPORT[layer], f"{layer} imports {'.'.join(target)}"
                 if layer and top in ONLY_IN:

@@ -7,7 +7,7 @@ SERVICE_FOLDERS = sorted(
     path for path in (ROOT / "services").iterdir() if path.is_dir() and not path.name.startswith((".", "_"))
 )
 SERVICES = frozenset(path.name.replace("-", "_") for path in SERVICE_FOLDERS)
-SHARED = frozenset({"sage_contracts", "sage_chassis", "sage_cli"})
+SHARED = frozenset({"sage_contracts", "sage_chassis", "sage_cli", "sage_client"})
 MODULES = sorted(
     path
     for folder in ("proto-free-contracts", "services")

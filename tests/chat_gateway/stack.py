@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +94,13 @@ class Gateway:
             while await self._told_load() != load:
                 await asyncio.sleep(0.05)
 
+    async def waits(self, model: str, requests: int) -> None:
+        """Return when so many requests of the model wait in line."""
+        line = f'sage_chat_gateway_waiting_requests{{gen_ai_request_model="{model}"}} {requests}.0'
+        async with asyncio.timeout(5):
+            while line not in (await self.get("/metrics")).raw.decode().splitlines():
+                await asyncio.sleep(0.005)
+
     async def _told_load(self) -> dict[str, int]:
         told: dict[str, int] = {}
         for key in await self.redis.keys(names.LOAD_KEY + "*"):
@@ -117,21 +124,29 @@ def chat_body(text: str = "hello", *, model: str | None = "tiny", **fields: Any)
 
 @asynccontextmanager
 async def gateway(
-    redis: RedisServer, *engines: FakeEngine, embedders: Sequence[FakeEngine] = (), **settings: Any
+    redis: RedisServer,
+    *engines: FakeEngine,
+    embedders: Sequence[FakeEngine] = (),
+    known: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> AsyncGenerator[Gateway]:
-    """The engines are started, READY, and stopped at the end."""
+    """The engines are started, READY, and stopped at the end; one with an address is there already."""
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(fake_services())
         for engine in [*engines, *embedders]:
+            if engine.url:
+                continue
             await engine.start()
             stack.push_async_callback(engine.stop)
-        services.serves(*engines)
+        services.serves(*engines, **(known or {}))
         services.serves(*embedders, kind="embedding")
         urls = dict.fromkeys(("session_store_url", "rag_indexer_url", "control_plane_url"), services.url)
         config = Settings(**{"redis_url": redis.url, **urls, **settings})
         registry = CollectorRegistry()
         url = await stack.enter_async_context(serve(create_app(assemble(config, registry), registry)))
-        http = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        http = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
+        )
         client = await stack.enter_async_context(Redis.from_url(redis.url))
         yield Gateway(url, http, services, client)
 

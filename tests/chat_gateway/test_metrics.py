@@ -1,8 +1,9 @@
 """What is measured, and what is never written down."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.chat_gateway.stack import CHAT, Gateway, chat_body, first_frames, gateway, within
@@ -89,10 +90,31 @@ async def test_a_dropped_citation_is_counted(shared_redis: RedisServer) -> None:
     assert told["sage_chat_gateway_citations_dropped_total"] == [({}, 1.0)]
 
 
-async def test_no_prompt_answer_or_session_reaches_a_log_or_a_label(
-    shared_redis: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
+class Kept(logging.Handler):
+    """Keeps every record. Put on once a gateway has started: servers set logging up anew, without pytest's own."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@contextmanager
+def kept_log() -> Iterator[Kept]:
+    root, kept = logging.getLogger(), Kept()
+    level = root.level
+    root.addHandler(kept)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield kept
+    finally:
+        root.removeHandler(kept)
+        root.setLevel(level)
+
+
+async def test_no_prompt_answer_or_session_reaches_a_log_or_a_label(shared_redis: RedisServer) -> None:
     engine = FakeEngine(script=Script(words=("wordsecret",)))
     engine.next_scripts = [
         Script(words=("wordsecret",)),
@@ -101,11 +123,22 @@ async def test_no_prompt_answer_or_session_reaches_a_log_or_a_label(
         Script(words=("wordsecret", "x"), cut_after=1),
     ]
     async with gateway(shared_redis, engine) as gate:
-        gate.services.finds("textsecret")
-        for _ in range(5):
-            await gate.chat("asksecret", model="sage-default", session_id="namesecret", stream=True)
-        metrics = (await gate.get("/metrics")).raw.decode()
+        with kept_log() as log:
+            gate.services.finds("textsecret")
+            for _ in range(5):
+                await gate.chat("asksecret", model="sage-default", session_id="namesecret", stream=True)
+            metrics = (await gate.get("/metrics")).raw.decode()
 
-    told = "".join(str(vars(record)) for record in caplog.records if record.name != "asyncio")
-    assert "secret" not in told
+    told = [str(vars(record)) for record in log.records if record.name != "asyncio"]
+    assert any("request finished" in one for one in told)
+    assert "secret" not in "".join(told)
     assert "secret" not in metrics
+
+
+async def test_the_receipt_is_in_the_debug_log_of_every_request(shared_redis: RedisServer) -> None:
+    async with gateway(shared_redis, FakeEngine(script=Script(status=503))) as gate:
+        with kept_log() as log:
+            await gate.chat("a question")
+
+    (told,) = [vars(one)["receipt"] for one in log.records if one.getMessage() == "engine chosen"]
+    assert (told["engine_id"], [one["outcome"] for one in told["attempts"]]) == (None, ["rejected"])

@@ -141,10 +141,12 @@ def test_logs_show_the_end_of_one_program_or_of_all(stack: Stack) -> None:
     one = stack.sage("gateway", "logs", "chat-gateway", "--lines", "3")
     every = stack.sage("gateway", "logs", "--lines", "1")
     none = stack.sage("gateway", "logs", "nobody")
+    for_programs = stack.sage("gateway", "logs", "valkey", "--lines", "1", "--json")
 
     assert all(json.loads(line)["service"] == "chat-gateway" for line in one.stdout.splitlines())
     assert any(line.startswith("valkey: ") for line in every.stdout.splitlines())
     assert (none.returncode, "there is no log of nobody" in none.stderr) == (1, True)
+    assert json.loads(for_programs.stdout)["program"] == "valkey"
 
 
 @pytest.mark.parametrize("name", ["valkey", "engine", "session-store", "chat-gateway", "nginx"])
@@ -295,4 +297,4 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 def test_an_engine_command_without_a_gateway_says_what_to_run(tmp_path: Path) -> None:
     told = described(tmp_path, SAGE_GATEWAY_PORT=str(free_port())).sage("llm", "engine", "list")
 
-    assert (told.returncode, "run `sage gateway start` first" in told.stderr) == (1, True)
+    assert (told.returncode, "run `sage gateway start` first" in told.stderr) == (3, True)

@@ -12,6 +12,7 @@ from sage_cli import api
 from sage_cli.api import API
 from sage_cli.failures import Failed
 from sage_cli.talking import Conversation
+from sage_contracts.errors import EngineBroke, SageError
 from tests.fakes.cluster import free_port
 from tests.fakes.front_door import listening
 
@@ -49,7 +50,7 @@ async def test_an_answer_is_printed_as_it_comes(capsys: pytest.CaptureFixture[st
 async def test_the_next_question_goes_to_the_same_session() -> None:
     asked: list[Any] = []
     conversation = Conversation(model="m", session="mine")
-    async with gateway(frame("x"), asked=asked) as connection:
+    async with gateway(frame("x"), b"data: [DONE]\n\n", asked=asked) as connection:
         await conversation.say(connection, "one")
         await conversation.say(connection, "two")
 
@@ -62,17 +63,17 @@ async def test_the_next_question_goes_to_the_same_session() -> None:
 async def test_an_answer_that_breaks_off_is_a_failure() -> None:
     broken = b'data: {"error":{"message":"the engine stopped","type":"server_error"}}\n\n'
     async with gateway(frame("half an "), broken) as connection:
-        with pytest.raises(Failed, match="the engine stopped"):
+        with pytest.raises(EngineBroke, match="the engine stopped"):
             await Conversation(model="m", session=None).say(connection, "Hello")
 
 
 @pytest.mark.parametrize(
     ("body", "told"),
-    [(b'{"error":{"message":"no such model","type":"x"}}', "no such model"), (b"<html>", "the gateway answered 404")],
+    [(b'{"error":{"message":"no such model","type":"x"}}', "no such model"), (b"<html>", "answered 404")],
 )
 async def test_a_refusal_is_told_in_the_gateways_words(body: bytes, told: str) -> None:
     async with gateway(body, status=404) as connection:
-        with pytest.raises(Failed, match=told):
+        with pytest.raises(SageError, match=told):
             await Conversation(model="m", session=None).say(connection, "Hello")
 
 

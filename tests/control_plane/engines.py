@@ -26,6 +26,8 @@ class ScriptedEngine:
         self.models_status = 200
         self.models: Any = {"object": "list", "data": [{"id": model} for model in models or ("tiny",)]}
         self.props: Any = None
+        self.metrics: bytes | None = None
+        self.ps: Any = None
         self.headers: dict[str, str] = {}
         self.asked: list[str] = []
         self.port = 0
@@ -65,6 +67,10 @@ class ScriptedEngine:
                 return _json(self.models_status, self.models)
             case "/props":
                 return _json(404 if self.props is None else 200, self.props)
+            case "/metrics" if self.metrics is not None:
+                return web.Response(body=self.metrics, content_type="text/plain")
+            case "/api/ps" if self.ps is not None:
+                return _json(200, self.ps)
             case _:
                 return web.Response(status=404)
 

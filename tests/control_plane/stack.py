@@ -97,7 +97,7 @@ async def process(
     redis_url: str, folder: Path, **env: str
 ) -> AsyncGenerator[tuple[ControlPlane, asyncio.subprocess.Process]]:
     """A control-plane as an operator starts it."""
-    port = free_port()
+    port = int(env.get("SAGE_CONTROL_PLANE_PORT") or free_port())
     settings = {
         "SAGE_REDIS_URL": redis_url,
         "SAGE_CONTROL_PLANE_PORT": str(port),

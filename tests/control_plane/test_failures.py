@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from control_plane.adapters.redis_registry import LEADER
+from control_plane.settings import Settings
 from tests.control_plane.engines import scripted_engine
 from tests.control_plane.stack import ControlPlane, control_plane, eventually, process
 from tests.fakes.cluster import free_port
@@ -50,6 +51,7 @@ async def all_say_so(plane: ControlPlane, port: int) -> None:
     routes = [
         ("GET", "/engines", None),
         ("GET", "/engines/e1", None),
+        ("GET", "/engines/e1/logs", None),
         ("DELETE", "/engines/e1", None),
         ("POST", "/engines", {"preset": "smollm2"}),
         ("POST", "/engines/start", {"preset": "smollm2"}),
@@ -199,9 +201,10 @@ async def test_an_engine_started_by_a_killed_control_plane_is_never_started_twic
 async def test_one_of_two_control_planes_leads_and_the_other_takes_over(
     redis: Redis, shared_redis: RedisServer, tmp_path: Path
 ) -> None:
+    lease = {"SAGE_CONTROL_PLANE_LEASE_SECONDS": str(Settings().lease_seconds)}
     async with (
-        process(shared_redis.url, tmp_path / "a") as (first, running),
-        process(shared_redis.url, tmp_path / "b") as (second, _),
+        process(shared_redis.url, tmp_path / "a", **lease) as (first, running),
+        process(shared_redis.url, tmp_path / "b", **lease) as (second, _),
         scripted_engine("a") as engine,
     ):
         await first.register(engine, engine_id="e1")
@@ -220,6 +223,7 @@ async def test_one_of_two_control_planes_leads_and_the_other_takes_over(
         await engine.stop()
         failed = await second.until("e1", "ERROR")
 
+    print(f"leader killed to another: {took:.1f} s")
     assert took < 5
     assert failed.state == "ERROR"
 
@@ -234,6 +238,7 @@ async def leads(plane: ControlPlane) -> bool:
     [
         ("SAGE_CONTROL_PLANE_PROBE_SECONDS", "soon", "SAGE_CONTROL_PLANE_PROBE_SECONDS='soon'"),
         ("SAGE_CONTROL_PLANE_STATIC_ENGINES", "gpu:80", "SAGE_CONTROL_PLANE_STATIC_ENGINES: 'gpu:80'"),
+        ("SAGE_CONTROL_PLANE_DNS_ENGINES", "vllm.svc", "SAGE_CONTROL_PLANE_DNS_ENGINES: "),
         ("SAGE_CONTROL_PLANE_PRESETS", "/nope.yaml", "SAGE_CONTROL_PLANE_PRESETS: presets /nope.yaml"),
         ("SAGE_CONTROL_PLANE_PORT", "70000", "SAGE_CONTROL_PLANE_PORT"),
     ],

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
+from control_plane.adapters.redis_registry import RedisRegistry
 from control_plane.domain.presets import Preset, PresetFile
 from sage_contracts.errors import Conflict, InvalidRequest, PresetNotFound
 from sage_contracts.management import Engine
+from tests.control_plane.domain.fakes import nobody
 from tests.control_plane.stack import ControlPlane, control_plane, eventually
 from tests.fakes.cluster import free_port
 from tests.fakes.redis_server import RedisServer
@@ -279,6 +282,35 @@ async def test_engines_that_ended_with_the_control_plane_start_with_it(
         assert (await plane.engine(stopped.engine_id)).state == "STOPPED"
 
 
+async def test_engines_that_end_with_the_control_plane_finish_their_requests_first(
+    redis: Redis, shared_redis: RedisServer, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    async def ending() -> int | None:
+        async with control_plane(shared_redis.url, tmp_path, exit_drain_seconds=15.0, **settings) as plane:
+            engine = await plane.until((await plane.start("tiny")).engine_id, "READY")
+            await redis.zadd("sage:load", {"g": time.time()})
+            await redis.hset("sage:load:g", mapping={engine.engine_id: "1"})
+            started.set_result(engine)
+        return engine.pid
+
+    started: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
+    end = asyncio.create_task(ending())
+    engine = await started
+    client = RedisRegistry(redis, nobody)
+
+    async def left_the_choice() -> bool | None:
+        return True if (await client.snapshot()).records[engine.engine_id].state == "STARTING" else None
+
+    await eventually(left_the_choice)
+    await asyncio.sleep(0.5)
+    assert alive(engine.pid)
+    assert not end.done()
+    await redis.delete("sage:load:g")
+    await end
+
+    assert not alive(engine.pid)
+
+
 async def test_an_engine_whose_preset_is_gone_is_an_error_that_says_so(
     redis: Redis, shared_redis: RedisServer, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
@@ -309,9 +341,49 @@ async def test_an_engine_of_another_node_is_ended_by_that_node(
         assert not (tmp_path / "b" / "engines").exists()
 
 
+async def test_what_a_started_engine_printed_can_be_read_also_after_it_ended(plane: ControlPlane) -> None:
+    engine = await plane.start("broken")
+    await plane.until(engine.engine_id, "ERROR")
+    status, told = await plane.ask("GET", f"/v1/management/engines/{engine.engine_id}/logs")
+    _, shorter = await plane.ask("GET", f"/v1/management/engines/{engine.engine_id}/logs?lines=2")
+
+    assert (status, told["engine_id"]) == (200, engine.engine_id)
+    assert told["lines"] == ["first line", "CUDA out of memory"] * 3
+    assert shorter["lines"] == ["first line", "CUDA out of memory"]
+
+
+async def test_the_log_of_another_node_s_engine_is_asked_for_there(
+    redis: Redis, shared_redis: RedisServer, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    async with (
+        control_plane(shared_redis.url, tmp_path / "a", node="a", **settings) as first,
+        control_plane(shared_redis.url, tmp_path / "b", node="b", **settings) as second,
+    ):
+        engine = await first.start("tiny")
+        status, told = await second.ask("GET", f"/v1/management/engines/{engine.engine_id}/logs")
+
+    assert (status, told["error"]["code"]) == (409, "conflict")
+    assert "'a'" in told["error"]["message"]
+
+
 async def test_a_port_that_a_stranger_uses_is_not_taken(plane: ControlPlane) -> None:
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
         with pytest.raises(Conflict, match="in use"):
             await plane.start("tiny", port=stranger.getsockname()[1])
+
+
+async def test_a_docker_engine_that_is_away_is_a_503_that_says_what_to_do(
+    redis: Redis, shared_redis: RedisServer, tmp_path: Path
+) -> None:
+    presets = tmp_path / "boxed.yaml"
+    presets.write_text("presets: [{name: boxed, kind: docker, image: vllm, command: ['{port}'], model: m}]")
+    away = f"unix://{tmp_path}/docker.sock"
+    async with control_plane(shared_redis.url, tmp_path, presets=str(presets), docker_url=away) as plane:
+        status, told = await plane.ask("POST", START, json={"preset": "boxed"})
+        engines = await plane.engines()
+
+    assert (status, told["error"]["code"]) == (503, "unavailable")
+    assert f"no Docker engine answers at {away}: start it" in told["error"]["message"]
+    assert engines == []

@@ -15,6 +15,7 @@ from control_plane.domain.records import Record
 from sage_chassis import redis_client
 from sage_chassis.bus import Bus
 from sage_contracts import names
+from sage_contracts.management import EngineLoad
 from tests.control_plane.engines import ScriptedEngine, scripted_engine
 from tests.control_plane.stack import ControlPlane, control_plane, eventually, process
 from tests.fakes.redis_server import RedisServer
@@ -374,3 +375,23 @@ async def test_five_hundred_engines_are_probed_without_falling_behind(
     assert len(ages) == len(engines) == 500
     assert {one.state for one in engines} == {"READY"}
     assert max(ages) < 4.0, "a round was left out"
+
+
+async def test_an_engine_s_own_load_is_shown_and_changes_no_version(plane: ControlPlane, redis: Redis) -> None:
+    async with scripted_engine("a") as engine, scripted_engine("b") as silent:
+        engine.metrics = b"vllm:num_requests_running 3\nvllm:num_requests_waiting 2\nvllm:kv_cache_usage_perc 0.5\n"
+        await plane.register(engine, engine_id="e1")
+        await plane.register(silent, engine_id="e2")
+        version = (await plane.fleet()).version
+
+        async def told() -> EngineLoad | None:
+            load = (await plane.engine("e1")).load
+            return load if load and load.source == "vllm" else None
+
+        load = await eventually(told)
+        async with busy(redis, e2=4):
+            counted = (await plane.engine("e2")).load
+
+        assert load == EngineLoad(source="vllm", running=3, waiting=2, kv_cache_usage=0.5)
+        assert counted == EngineLoad(source="gateways", running=4)
+        assert (await plane.fleet()).version == version

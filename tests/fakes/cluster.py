@@ -9,6 +9,8 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
 
+from sage_chassis.serve import BACKLOG, BACKPRESSURE
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -20,7 +22,15 @@ def free_port() -> int:
 async def serve(app: Litestar, port: int | None = None) -> AsyncGenerator[str]:
     """`app` behind Granian; yields its base URL once it accepts connections."""
     port = port or free_port()
-    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(
+        app,
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.ASGI,
+        log_enabled=False,
+        backlog=BACKLOG,
+        backpressure=BACKPRESSURE,
+    )
     task = asyncio.create_task(server.serve())
     try:
         await accepts(port)

@@ -51,9 +51,13 @@ class FakeServices:
         self.readiness: service_wire.ReadinessStatus = "ready"
 
     def serves(
-        self, *engines: FakeEngine, kind: fleet_wire.EngineKind = "llm", state: fleet_wire.State = "READY"
+        self,
+        *engines: FakeEngine,
+        kind: fleet_wire.EngineKind = "llm",
+        state: fleet_wire.State = "READY",
+        **known: Any,
     ) -> None:
-        """Add the engines to the fleet, as a new version of it."""
+        """Add the engines to the fleet, as a new version of it; `known` is what else is known of each."""
         added = [
             FleetEngine(
                 engine_id=f"e{len(self.fleet.engines) + number}",
@@ -63,6 +67,7 @@ class FakeServices:
                 engine_kind=kind,
                 context_tokens=engine.max_model_len,
                 created=1700000000 + number,
+                **known,
             )
             for number, engine in enumerate(engines)
         ]

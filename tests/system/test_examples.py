@@ -16,6 +16,7 @@ SAYS = {
     "sessions.py": ["What is my name?", "tokens of prompt"],
     "citations.py": ["[1]", "0004-a-turn-is-stored-before-done.md"],
     "embeddings.py": ["["],
+    "client.py": ["straight from", "no engine serves 'no-such-model'", "2 answers at once"],
 }
 """What each must have printed."""
 

@@ -1,13 +1,14 @@
 """The `sage` command."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from sage_chassis.health import version_of
 from sage_cli.commands import chat, engines, gateway
-from sage_cli.failures import Failed
+from sage_cli.failures import INTERRUPTED, Failed
 from sage_cli.output import err, print_failure
 
 app = typer.Typer(
@@ -37,15 +38,16 @@ def _options(
     """For typer: what stands before the command."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Those of the command line where none are given. Always ends in SystemExit; docs/cli.md lists the codes."""
     try:
-        app()
+        app(args=arguments)
     except Failed as failed:
         print_failure(failed)
         sys.exit(failed.exit_code)
     except KeyboardInterrupt:
         err.print("interrupted")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

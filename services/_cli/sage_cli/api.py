@@ -11,8 +11,11 @@ import typer
 
 from sage_chassis.client import ServiceClient
 from sage_cli import settings
-from sage_cli.failures import Failed
+from sage_cli.failures import NOT_RUNNING, Failed
 from sage_cli.home import Home
+from sage_client.async_client import AsyncClient
+from sage_client.exchanges import Limits
+from sage_client.failures import NoBackendAvailable
 from sage_contracts.errors import SageError, ServiceUnavailable
 
 T = TypeVar("T")
@@ -23,16 +26,17 @@ APIBase = Annotated[
 ]
 
 CALL_SECONDS = 30.0
-NOT_RUNNING = "no gateway answers at {url}: run `sage gateway start` first"
+PATIENT = Limits(connect_seconds=5.0, silence_seconds=300.0)
+AWAY = "no gateway answers at {url}: run `sage gateway start` first"
 
 
 @dataclass(frozen=True, slots=True)
 class API:
-    """`client` for what the contracts describe, `http` for streams."""
+    """`client` for what the contracts describe, `talk` for chats."""
 
     url: str
-    http: aiohttp.ClientSession
     client: ServiceClient
+    talk: AsyncClient
 
 
 def address(api_base: str | None) -> str:
@@ -47,8 +51,8 @@ def address(api_base: str | None) -> str:
 @asynccontextmanager
 async def connected(api_base: str | None) -> AsyncGenerator[API]:
     url = address(api_base)
-    async with aiohttp.ClientSession() as http:
-        yield API(url, http, ServiceClient(http, url, name=f"the gateway at {url}", timeout=CALL_SECONDS))
+    async with aiohttp.ClientSession() as http, AsyncClient(url, limits=PATIENT) as talk:
+        yield API(url, ServiceClient(http, url, name=f"the gateway at {url}", timeout=CALL_SECONDS), talk)
 
 
 def ask(api_base: str | None, question: Callable[[API], Awaitable[T]]) -> T:
@@ -60,13 +64,13 @@ def ask(api_base: str | None, question: Callable[[API], Awaitable[T]]) -> T:
                 return await question(api)
             except ServiceUnavailable as error:
                 if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-                    raise Failed(NOT_RUNNING.format(url=api.url)) from error
+                    raise Failed(AWAY.format(url=api.url), exit_code=NOT_RUNNING) from error
                 raise Failed(error.message) from error
+            except NoBackendAvailable as error:
+                if error.__cause__ is None:
+                    raise Failed(AWAY.format(url=api.url), exit_code=NOT_RUNNING) from error
+                raise Failed(error.reason) from error
             except SageError as error:
                 raise Failed(error.message) from error
-            except aiohttp.ClientConnectorError as error:
-                raise Failed(NOT_RUNNING.format(url=api.url)) from error
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise Failed(f"the gateway at {api.url} broke off: {error or type(error).__name__}") from error
 
     return asyncio.run(asked())

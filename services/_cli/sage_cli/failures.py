@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass, field
 
+WRONG_USE = 2
+NOT_RUNNING = 3
+"""No gateway answers, or none runs: as `systemctl status` and its like have it."""
+
+INTERRUPTED = 130
+
 
 @dataclass
 class Failed(Exception):

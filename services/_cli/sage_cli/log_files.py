@@ -2,8 +2,11 @@
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from sage_cli.home import last_lines
 
@@ -62,17 +65,23 @@ def found(folder: Path, name: str | None) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.log")) if name in {None, path.stem}}
 
 
-def show(files: dict[str, Path], *, lines: int, follow: bool) -> None:
+def show(files: dict[str, Path], *, lines: int, follow: bool, as_json: bool = False) -> None:
     """Each line with its program before it, where there are several."""
+    tell = _print_json if as_json else partial(_print, alone=len(files) == 1)
     followed = {name: Followed(path) for name, path in files.items()} if follow else {}
     for name, path in files.items():
-        _print(name, last_lines(path, lines), alone=len(files) == 1)
+        tell(name, last_lines(path, lines))
     while followed:
         for name, log in followed.items():
-            _print(name, log.fresh(), alone=len(files) == 1)
+            tell(name, log.fresh())
         time.sleep(LOOK_SECONDS)
 
 
 def _print(name: str, lines: list[str], *, alone: bool) -> None:
     for line in lines:
         print(line if alone else f"{name}: {line}", flush=True)
+
+
+def _print_json(name: str, lines: list[str]) -> None:
+    for line in lines:
+        print(msgspec.json.encode({"program": name, "line": line}).decode(), flush=True)

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from sage_chassis import settings
 from sage_chassis.settings import HTTP_URL, SettingsError
-from sage_cli.failures import Failed
+from sage_cli.failures import WRONG_USE, Failed
 
 PREFIX = "SAGE_GATEWAY_"
 
@@ -85,4 +85,4 @@ def load() -> Settings:
     try:
         return settings.load(Settings, prefix=PREFIX)
     except SettingsError as error:
-        raise Failed(str(error), exit_code=2) from error
+        raise Failed(str(error), exit_code=WRONG_USE) from error

@@ -17,14 +17,17 @@ from chat_gateway.adapters.neighbours import ServiceNeighbours
 from chat_gateway.adapters.openai_engine import OpenAIEngines, Patience, engine_session
 from chat_gateway.adapters.redis_load import EVERY_SECONDS, RedisLoad
 from chat_gateway.adapters.session_history import SessionHistory
+from chat_gateway.domain.choosing import Chooser
 from chat_gateway.domain.completions import Completions
 from chat_gateway.domain.dispatching import Dispatch
 from chat_gateway.domain.fleet import Fleet
 from chat_gateway.domain.grounding import Grounding
+from chat_gateway.domain.loads import Loads
 from chat_gateway.domain.overviews import Overview
 from chat_gateway.domain.resolving import Routes, Upstream
 from chat_gateway.domain.simple import SimpleChat
 from chat_gateway.domain.turns import Commits, Turns
+from chat_gateway.domain.waiting import Lines
 from chat_gateway.metrics import GatewayMetrics
 from chat_gateway.routes import chat, models, overview, passthrough, simple_chat
 from chat_gateway.settings import PORT, PREFIX, Settings
@@ -70,14 +73,16 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         services = _services(config, to_services)
         fleet = Fleet()
         source = FleetSource(fleet, services.control_plane, Bus(redis), poll_seconds=config.fleet_poll_seconds)
-        load = RedisLoad(redis, uuid.uuid4().hex, fleet)
+        loads = Loads()
+        load = RedisLoad(redis, uuid.uuid4().hex, loads)
         commits = Commits(SessionHistory(services.store))
         engines = OpenAIEngines(to_engines, _patience(config))
         await source.fetch()
         try:
-            async with background.running(source.listen, source.follow, background.every(EVERY_SECONDS, load.report)):
+            async with background.running(source.listen, source.follow, background.every(EVERY_SECONDS, load.exchange)):
                 meter = GatewayMetrics(registry)
-                yield _parts(config, fleet, services, commits, Dispatch(fleet, engines, meter), meter=meter)
+                dispatch = _dispatch(config, fleet, loads, engines, meter)
+                yield _parts(config, fleet, services, commits, dispatch, meter=meter)
         finally:
             await commits.settled()
             await load.withdraw()
@@ -124,6 +129,17 @@ def _parts(
     )
 
 
+def _dispatch(config: Settings, fleet: Fleet, loads: Loads, engines: OpenAIEngines, meter: GatewayMetrics) -> Dispatch:
+    return Dispatch(
+        fleet,
+        engines,
+        meter,
+        loads=loads,
+        chooser=Chooser(fleet, loads, config.policy),
+        lines=Lines(longest=config.queue_length, seconds=config.queue_seconds),
+    )
+
+
 def _services(config: Settings, http: aiohttp.ClientSession) -> Services:
     return Services(
         store=ServiceClient(http, config.session_store_url, name="session-store"),
@@ -140,6 +156,7 @@ def _patience(config: Settings) -> Patience:
         first_byte=config.first_byte_seconds,
         idle=config.idle_seconds,
         answer=config.answer_seconds,
+        stream=config.stream_seconds,
         ping=config.ping_seconds,
     )
 

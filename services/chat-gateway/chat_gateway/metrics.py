@@ -1,6 +1,6 @@
 """What chat-gateway measures: answers as OpenTelemetry names them, and its own attempts."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from chat_gateway.domain.ports import Breaker, Meter, Operation, Outcome, Told
 from sage_contracts.chat import Usage
@@ -37,6 +37,12 @@ class GatewayMetrics(Meter):
             ("outcome",),
             registry=registry,
         )
+        self._waiting = Gauge(
+            "sage_chat_gateway_waiting_requests",
+            "Requests that wait because every engine of their model is at its limit.",
+            ("gen_ai_request_model",),
+            registry=registry,
+        )
         self._interrupted = Counter(
             "sage_chat_gateway_streams_interrupted_total",
             "Streams that ended without [DONE], by who ended them.",
@@ -51,6 +57,9 @@ class GatewayMetrics(Meter):
 
     def attempted(self, outcome: Outcome) -> None:
         self._attempts.labels(outcome).inc()
+
+    def waiting(self, model: str, change: int) -> None:
+        self._waiting.labels(model).inc(change)
 
     def answered(self, told: Told) -> None:
         labels = (told.operation, told.model)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from chat_gateway.domain.balancing import PolicyName
 from sage_chassis.settings import HTTP_URL, RedisURL
 from sage_chassis.sse import PING_SECONDS
 
@@ -40,6 +41,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     upstream_api_key: Annotated[
         str, Meta(description="The key for that server; no other is ever sent it.", extra={"env": "SAGE_CHAT_API_KEY"})
     ] = ""
+    policy: Annotated[
+        PolicyName,
+        Meta(
+            description="How an engine is chosen: round_robin, least_busy, power_of_two, session_affinity, "
+            "prefix_affinity or weighted."
+        ),
+    ] = "power_of_two"
+    queue_seconds: Annotated[
+        float, Meta(gt=0, description="How long a request may wait while every engine of its model is at its limit.")
+    ] = 30
+    queue_length: Annotated[
+        int, Meta(ge=0, description="How many requests of a model may wait; one more is a 429 at once.")
+    ] = 1000
     connect_seconds: Annotated[float, Meta(gt=0, description="How long an engine may take to accept a connection.")] = 2
     first_byte_seconds: Annotated[
         float, Meta(gt=0, description="How long an engine may take until a streamed answer begins.")
@@ -48,6 +62,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     answer_seconds: Annotated[
         float, Meta(gt=0, description="How long an answer that is not streamed may take as a whole.")
     ] = 600
+    stream_seconds: Annotated[
+        float, Meta(gt=0, description="How long a streamed answer may take as a whole, from its first byte on.")
+    ] = 3600
     ping_seconds: Annotated[
         float, Meta(gt=0, description="After how much silence of the engine a stream gets a comment line.")
     ] = PING_SECONDS

@@ -15,6 +15,10 @@ from redis.asyncio import Redis
 from control_plane import settings as settings_
 from control_plane.adapters import http_prober
 from control_plane.adapters.checked_addresses import CheckedAddresses
+from control_plane.adapters.dns_roster import DNSRoster
+from control_plane.adapters.docker_engine import ASK_SECONDS, DockerEngine
+from control_plane.adapters.docker_launcher import DockerLauncher
+from control_plane.adapters.docker_roster import DockerRoster
 from control_plane.adapters.gpus import NvidiaGPUs
 from control_plane.adapters.http_prober import HTTPProber
 from control_plane.adapters.local_ports import LocalPorts
@@ -23,14 +27,17 @@ from control_plane.adapters.redis_lease import RedisLease
 from control_plane.adapters.redis_load import RedisLoad
 from control_plane.adapters.redis_registry import RedisRegistry
 from control_plane.domain.changes import Changes
-from control_plane.domain.discoveries import WELL_KNOWN_PORTS, Discoveries
+from control_plane.domain.discoveries import WELL_KNOWN_PORTS, Admissions, Discoveries
 from control_plane.domain.engines import Engines
 from control_plane.domain.fleets import Fleets
 from control_plane.domain.launches import Launches
+from control_plane.domain.leaving import Farewell
+from control_plane.domain.ports import Roster
 from control_plane.domain.presets import Presets
 from control_plane.domain.registrations import Registrations
 from control_plane.domain.reports import Reports
 from control_plane.domain.restarting import Patience
+from control_plane.domain.rosters import Rosters
 from control_plane.domain.watching import Watch
 from control_plane.metrics import ControlPlaneMetrics
 from control_plane.routes import fleet, management
@@ -71,6 +78,7 @@ class _Outside:
     addresses: CheckedAddresses
     prober: HTTPProber
     gpus: NvidiaGPUs
+    docker: DockerEngine
     counts: ControlPlaneMetrics
 
 
@@ -81,7 +89,9 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         outside = await stack.enter_async_context(_outside(config, registry))
         parts = _parts(config, outside)
         watch = _watch(config, outside, parts.fleets)
-        discoveries = _discoveries(config, outside, parts.registrations)
+        admissions = Admissions(registry=outside.registry, registrations=parts.registrations, prober=outside.prober)
+        discoveries = _discoveries(config, outside, admissions)
+        rosters = _rosters(config, outside, admissions)
         if config.stop_engines_on_exit:
             stack.push_async_callback(parts.launches.end_all)
         await watch.lead()
@@ -91,6 +101,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
             background.every(SETTLE_SECONDS, watch.settle),
             background.every(SUPERVISE_SECONDS, parts.launches.supervise),
             background.every(DISCOVER_SECONDS, discoveries.look),
+            background.every(DISCOVER_SECONDS, rosters.look),
         )
         await stack.enter_async_context(running)
         yield parts
@@ -140,6 +151,8 @@ async def _outside(config: Settings, metrics_registry: CollectorRegistry) -> Asy
 
         addresses = CheckedAddresses(settings_.policy(config))
         http = await stack.enter_async_context(http_prober.connections(addresses))
+        docker = DockerEngine(config.docker_url, seconds=config.engine_stop_seconds + ASK_SECONDS)
+        stack.push_async_callback(docker.close)
         lease = RedisLease(redis, seconds=config.lease_seconds)
         stack.push_async_callback(lease.release)
         yield _Outside(
@@ -150,6 +163,7 @@ async def _outside(config: Settings, metrics_registry: CollectorRegistry) -> Asy
             addresses=addresses,
             prober=HTTPProber(http, addresses, timeout_seconds=config.probe_timeout_seconds),
             gpus=NvidiaGPUs(),
+            docker=docker,
             counts=ControlPlaneMetrics(metrics_registry),
         )
 
@@ -177,7 +191,7 @@ def _parts(config: Settings, outside: _Outside) -> Parts:
             start_seconds=config.start_seconds,
         ),
         launches=launches,
-        reports=Reports(fleets=fleets, load=outside.load, gpus=outside.gpus, clock=time.time),
+        reports=Reports(fleets=fleets, load=outside.load, gpus=outside.gpus, clock=time.time, node=_node(config)),
         fleets=fleets,
         health=Health(SERVICE, optional={"redis": _redis_check(outside.redis)}),
     )
@@ -185,19 +199,26 @@ def _parts(config: Settings, outside: _Outside) -> Parts:
 
 def _launches(config: Settings, outside: _Outside, changes: Changes) -> Launches:
     folder = Path(config.data_dir).expanduser() / "engines"
+    node = _node(config)
+    stop_seconds = config.engine_stop_seconds
     return Launches(
         registry=outside.registry,
         changes=changes,
-        launcher=ProcessLauncher(folder, stop_seconds=config.engine_stop_seconds),
+        launchers={
+            "process": ProcessLauncher(folder, stop_seconds=stop_seconds),
+            "docker": DockerLauncher(outside.docker, node=node, host=config.engine_host, stop_seconds=stop_seconds),
+        },
         presets=Presets(settings_.presets(config)),
         addresses=outside.addresses,
         ports=LocalPorts(),
         gpus=outside.gpus,
         counts=outside.counts,
         clock=time.time,
-        node=config.node or socket.gethostname(),
+        node=node,
         engine_host=config.engine_host,
         patience=Patience(config.max_restarts, config.restart_pause_seconds),
+        load=outside.load,
+        farewell=Farewell(config.drain_grace_seconds, config.exit_drain_seconds),
     )
 
 
@@ -216,14 +237,32 @@ def _watch(config: Settings, outside: _Outside, fleets: Fleets) -> Watch:
     )
 
 
-def _discoveries(config: Settings, outside: _Outside, registrations: Registrations) -> Discoveries:
+def _discoveries(config: Settings, outside: _Outside, admissions: Admissions) -> Discoveries:
     return Discoveries(
         registry=outside.registry,
-        registrations=registrations,
-        prober=outside.prober,
+        admissions=admissions,
         static=settings_.static(config),
         well_known=[("127.0.0.1", port) for port in WELL_KNOWN_PORTS] if config.discover else [],
     )
+
+
+def _rosters(config: Settings, outside: _Outside, admissions: Admissions) -> Rosters:
+    resolve = outside.addresses.resolved
+    rosters: list[Roster] = [DNSRoster(host, port, resolve) for host, port in settings_.dns_names(config)]
+    if config.discover_docker:
+        rosters.append(DockerRoster(outside.docker))
+    return Rosters(
+        rosters,
+        registry=outside.registry,
+        changes=Changes(outside.registry, time.time),
+        admissions=admissions,
+        clock=time.time,
+        drain_seconds=config.drain_seconds,
+    )
+
+
+def _node(config: Settings) -> str:
+    return config.node or socket.gethostname()
 
 
 def _redis_check(redis: Redis) -> Callable[[], Awaitable[Check]]:

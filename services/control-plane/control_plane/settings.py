@@ -36,7 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = 3.0
     lease_seconds: Annotated[
         float, Meta(gt=0, description="How long a silent leader stays leader; another takes over then.")
-    ] = 4.0
+    ] = 3.0
     allow_loopback: Annotated[
         bool, Meta(description="Whether an engine may be on the control-plane's own machine (local mode).")
     ] = True
@@ -47,9 +47,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     static_engines: Annotated[
         tuple[str, ...], Meta(description="Base URLs of engines that are registered as soon as they answer.")
     ] = ()
+    dns_engines: Annotated[
+        tuple[str, ...],
+        Meta(description="DNS names with a port, as vllm.svc:8000: each address behind one is an engine."),
+    ] = ()
+    discover_docker: Annotated[
+        bool, Meta(description="Whether running containers with a label `sage.port` are engines, at that port.")
+    ] = False
     discover: Annotated[
         bool, Meta(description="Look at start for engines on this machine: ports 11434, 1234, 8080 and 8001.")
     ] = False
+    docker_url: Annotated[
+        str, Meta(min_length=1, description="Where the Docker engine for presets of kind `docker` listens.")
+    ] = "unix:///var/run/docker.sock"
     presets: Annotated[str, Meta(description="A file of presets: the engines that may be started.")] = ""
     engine_host: Annotated[
         str, Meta(min_length=1, description="The address at which engines started here listen and are reached.")
@@ -63,6 +73,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     restart_pause_seconds: Annotated[
         float, Meta(ge=0, description="The pause before the first restart; it doubles with each further one.")
     ] = 1.0
+    exit_drain_seconds: Annotated[
+        float,
+        Meta(ge=0, description="How long engines that end with the control-plane may take to finish their requests."),
+    ] = 20.0
     stop_engines_on_exit: Annotated[
         bool,
         Meta(
@@ -79,6 +93,7 @@ def load() -> Settings:
 def checked(config: Settings) -> Settings:
     policy(config)
     static(config)
+    dns_names(config)
     presets(config)
     return config
 
@@ -95,6 +110,13 @@ def static(config: Settings) -> list[Address]:
         return discoveries.addresses(config.static_engines)
     except InvalidRequest as error:
         raise SettingsError(f"{PREFIX}STATIC_ENGINES: {error.message}") from error
+
+
+def dns_names(config: Settings) -> list[Address]:
+    try:
+        return discoveries.dns_names(config.dns_engines)
+    except InvalidRequest as error:
+        raise SettingsError(f"{PREFIX}DNS_ENGINES: {error.message}") from error
 
 
 def presets(config: Settings) -> list[Preset]:

@@ -8,7 +8,7 @@ import pytest
 
 from chat_gateway.adapters.openai_engine import OpenAIEngines, Patience, engine_session
 from chat_gateway.domain.ports import EngineDropped, EngineRefused, Target, Whole
-from sage_contracts.errors import UpstreamTimeout
+from sage_contracts.errors import ConnectTimeout, FirstByteTimeout, IdleTimeout, RequestTimeout, SageError
 from tests.chat_gateway.stack import chat_body, within
 from tests.fakes.cluster import free_port
 from tests.fakes.engine import FakeEngine, Script, fake_engine
@@ -45,7 +45,7 @@ async def test_silence_is_told_as_empty_pieces_and_then_as_an_error(engines: Ope
         answer = await engines.open(target(engine.url), "/chat/completions", BODY, streamed=True)
         assert not isinstance(answer, Whole)
         pieces: list[bytes] = []
-        with pytest.raises(UpstreamTimeout, match="silent for"):
+        with pytest.raises(IdleTimeout, match="silent for"):
             async for piece in answer.pieces():
                 pieces.append(piece)  # noqa: PERF401 - those before the error count
         answer.close()
@@ -74,7 +74,7 @@ async def test_a_host_that_never_accepts_is_given_up_soon(engines: OpenAIEngines
         for one in waiting:
             one.setblocking(False)
             one.connect_ex(address)
-        with pytest.raises(EngineRefused, match="no connection in time"):
+        with pytest.raises(ConnectTimeout, match="no connection"):
             await engines.open(target(f"http://127.0.0.1:{address[1]}"), "/chat/completions", BODY, streamed=True)
         for one in waiting:
             one.close()
@@ -127,3 +127,25 @@ async def test_a_whole_answer_in_time(engines: OpenAIEngines) -> None:
 
     assert isinstance(answer, Whole)
     assert answer.status == 200
+
+
+@pytest.mark.parametrize(("streamed", "error"), [(True, FirstByteTimeout), (False, RequestTimeout)])
+async def test_an_engine_that_says_nothing_is_given_up(
+    engines: OpenAIEngines, streamed: bool, error: type[SageError]
+) -> None:
+    async with fake_engine(script=Script(silent_after=0)) as engine:
+        with pytest.raises(error, match=r"within 0\.5 s"):
+            await engines.open(target(engine.url), "/chat/completions", BODY, streamed=streamed)
+        await within(engine.left)
+
+
+async def test_a_stream_that_never_ends_is_ended() -> None:
+    async with engine_session() as http, fake_engine(script=Script(words=("x",) * 500, delay=0.02)) as engine:
+        endless = OpenAIEngines(http, Patience(stream=0.2))
+        answer = await endless.open(target(engine.url), "/chat/completions", BODY, streamed=True)
+        assert not isinstance(answer, Whole)
+        with pytest.raises(RequestTimeout, match=r"not over after 0\.2 s"):
+            async for _ in answer.pieces():
+                pass
+        answer.close()
+        await within(engine.left)

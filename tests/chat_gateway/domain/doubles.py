@@ -66,9 +66,13 @@ class CountingMeter(Meter):
     told: list[Told] = field(default_factory=list)
     broken: list[Breaker] = field(default_factory=list)
     dropped: int = 0
+    waits: int = 0
 
     def attempted(self, outcome: Outcome) -> None:
         self.attempts.append(outcome)
+
+    def waiting(self, model: str, change: int) -> None:
+        self.waits += change
 
     def answered(self, told: Told) -> None:
         self.told.append(told)

@@ -1,10 +1,30 @@
-from chat_gateway.domain.fleet import SUSPECT_SECONDS, Fleet, smallest_window
+from collections.abc import Collection
+
+from chat_gateway.domain.fleet import Fleet, smallest_window
 from sage_contracts import fleet as wire
 from sage_contracts.fleet import EngineKind, FleetEngine, State
 
 
-def engine(name: str, model: str = "m", state: State = "READY", kind: EngineKind = "llm") -> FleetEngine:
-    return FleetEngine(engine_id=name, model_id=model, base_url=f"http://{name}:1/", state=state, engine_kind=kind)
+def engine(
+    name: str,
+    model: str = "m",
+    state: State = "READY",
+    kind: EngineKind = "llm",
+    *,
+    aliases: tuple[str, ...] = (),
+    limit: int = 256,
+    weight: float = 1.0,
+) -> FleetEngine:
+    return FleetEngine(
+        engine_id=name,
+        model_id=model,
+        base_url=f"http://{name}:1/",
+        state=state,
+        engine_kind=kind,
+        aliases=aliases,
+        max_concurrent_requests=limit,
+        weight=weight,
+    )
 
 
 def fleet_of(*engines: FleetEngine) -> Fleet:
@@ -13,52 +33,34 @@ def fleet_of(*engines: FleetEngine) -> Fleet:
     return fleet
 
 
-def chosen(fleet: Fleet, kind: EngineKind = "llm", model: str = "m", excluded: tuple[str, ...] = ()) -> str | None:
-    target = fleet.choose(kind, model, excluded=excluded)
-    return target.engine_id if target else None
+def test_an_alias_is_served_by_engines_of_several_models() -> None:
+    fleet = fleet_of(engine("a", "x", aliases=("chat",)), engine("b", "y", aliases=("chat", "x")))
+
+    assert [one.engine_id for one in fleet.ready("llm", "chat")] == ["a", "b"]
+    assert [one.engine_id for one in fleet.ready("llm", "x")] == ["a", "b"]
+    assert fleet.ready_models("llm") == ["x", "y", "chat"]
 
 
-def test_only_a_ready_engine_of_the_model_and_kind_is_chosen() -> None:
-    fleet = fleet_of(engine("a", state="DRAINING"), engine("b", kind="embedding"), engine("c", "other"), engine("d"))
-
-    assert {chosen(fleet) for _ in range(20)} == {"d"}
-
-
-def test_the_target_has_the_engines_openai_base() -> None:
-    target = fleet_of(engine("a")).choose("llm", "m")
-
-    assert target is not None
-    assert (target.url, target.api_key) == ("http://a:1/v1", None)
+def test_an_alias_of_the_models_own_name_counts_once() -> None:
+    assert len(fleet_of(engine("a", "x", aliases=("x", "y", "y"))).ready("llm", "x")) == 1
+    assert len(fleet_of(engine("a", "x", aliases=("x", "y", "y"))).ready("llm", "y")) == 1
 
 
-def test_an_excluded_engine_is_not_chosen_again() -> None:
-    assert chosen(fleet_of(engine("a"), engine("b")), excluded=("a",)) == "b"
+def test_engines_of_any_state_are_known_but_only_ready_ones_ready() -> None:
+    fleet = fleet_of(engine("a", state="DRAINING"), engine("b"))
+
+    assert [one.engine_id for one in fleet.serving("llm", "m")] == ["a", "b"]
+    assert [one.engine_id for one in fleet.ready("llm", "m")] == ["b"]
 
 
-def test_with_all_excluded_there_is_none() -> None:
-    assert chosen(fleet_of(engine("a")), excluded=("a",)) is None
+def test_who_listens_is_told_of_the_engines_that_became_ready() -> None:
+    told: list[Collection[str]] = []
+    fleet = fleet_of(engine("a"), engine("b", state="ERROR"))
+    fleet.when_changed(told.append)
+    fleet.replace(wire.Fleet(version=2, engines=[engine("a"), engine("b"), engine("c")]))
+    fleet.replace(wire.Fleet(version=3, engines=[engine("a")]))
 
-
-def test_requests_in_flight_are_counted_until_they_are_freed() -> None:
-    fleet = fleet_of(engine("a"), engine("b"))
-    free = fleet.take("a")
-
-    assert (fleet.load(), chosen(fleet)) == ({"a": 1}, "b")
-    free()
-    free()
-    assert fleet.load() == {}
-
-
-def test_a_suspected_engine_is_asked_last_for_a_while() -> None:
-    now = 0.0
-    fleet = Fleet(clock=lambda: now)
-    fleet.replace(wire.Fleet(version=1, engines=[engine("a"), engine("b")]))
-    fleet.suspect("a")
-    first = {chosen(fleet) for _ in range(20)}
-    now = SUSPECT_SECONDS + 0.1
-
-    assert first == {"b"}
-    assert {chosen(fleet) for _ in range(50)} == {"a", "b"}
+    assert told == [{"b", "c"}, set()]
 
 
 def test_a_lower_version_is_taken_too() -> None:

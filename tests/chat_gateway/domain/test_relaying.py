@@ -23,7 +23,7 @@ class Scene:
         self.failing = failing
         self.completed = 0
         self.broken_by: list[Breaker] = []
-        self.freed = 0
+        self.freed: list[Breaker | None] = []
         self.out: list[bytes] = []
 
     async def complete(self) -> None:
@@ -35,11 +35,11 @@ class Scene:
     def broken(self, by: Breaker) -> None:
         self.broken_by.append(by)
 
-    def free(self) -> None:
-        self.freed += 1
+    def over(self, by: Breaker | None) -> None:
+        self.freed.append(by)
 
     async def run(self, until: int | None = None) -> bytes:
-        async with aclosing(relayed(self.flow, Skimmer(), self, self.free)) as pieces:
+        async with aclosing(relayed(self.flow, Skimmer(), self, self.over)) as pieces:
             async for piece in pieces:
                 self.out.append(piece)
                 if len(self.out) == until:
@@ -67,7 +67,7 @@ async def test_a_whole_answer_ends_with_done(pieces: tuple[bytes | Exception, ..
     scene = Scene(*pieces)
 
     assert await scene.run() == told
-    assert (scene.completed, scene.broken_by, scene.freed, scene.flow.closed) == (1, [], 1, True)
+    assert (scene.completed, scene.broken_by, scene.freed, scene.flow.closed) == (1, [], [None], True)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_an_engine_that_breaks_off_is_told_as_such(pieces: tuple[bytes | E
         await scene.run()
 
     assert b"".join(scene.out) == told
-    assert (scene.completed, scene.broken_by, scene.freed, scene.flow.closed) == (0, ["engine"], 1, True)
+    assert (scene.completed, scene.broken_by, scene.freed, scene.flow.closed) == (0, ["engine"], ["engine"], True)
 
 
 async def test_a_silent_engine_keeps_its_own_error() -> None:
@@ -107,7 +107,7 @@ async def test_a_client_that_leaves_leaves_the_engine_too() -> None:
     scene = Scene(ONE, TWO, LAST, DONE)
     await scene.run(until=2)
 
-    assert (scene.completed, scene.broken_by, scene.freed, scene.flow.closed) == (0, ["client"], 1, True)
+    assert (scene.completed, scene.broken_by, scene.freed, scene.flow.closed) == (0, ["client"], ["client"], True)
 
 
 @pytest.mark.parametrize(

@@ -154,27 +154,36 @@ async def test_an_engine_that_goes_silent_is_told_in_the_stream(shared_redis: Re
     async with gateway(shared_redis, engine, idle_seconds=0.2) as gate:
         answer = await gate.chat(stream=True)
 
-    assert answer.chunks[-1]["error"]["code"] == "upstream_timeout"
+    assert answer.chunks[-1]["error"]["code"] == "idle_timeout"
     assert "silent for 0.2 s" in answer.chunks[-1]["error"]["message"]
     await within(engine.left)
 
 
 @pytest.mark.parametrize(
-    ("streams", "settings", "told"),
+    ("streams", "settings", "code", "told"),
     [
-        (True, {"first_byte_seconds": 0.2}, "did not begin its answer within 0.2 s"),
-        (False, {"answer_seconds": 0.2}, "did not answer within 0.2 s"),
+        (True, {"first_byte_seconds": 0.2}, "first_byte_timeout", "did not begin its answer within 0.2 s"),
+        (False, {"answer_seconds": 0.2}, "request_timeout", "did not answer within 0.2 s"),
     ],
 )
 async def test_an_engine_that_never_begins_is_a_504(
-    shared_redis: RedisServer, streams: bool, settings: dict[str, Any], told: str
+    shared_redis: RedisServer, streams: bool, settings: dict[str, Any], code: str, told: str
 ) -> None:
     engine = FakeEngine(script=Script(silent_after=0))
     async with gateway(shared_redis, engine, **settings) as gate:
         answer = await gate.chat(stream=streams)
 
-    assert (answer.status, answer.code) == (504, "upstream_timeout")
+    assert (answer.status, answer.code) == (504, code)
     assert told in answer.body["error"]["message"]
+    await within(engine.left)
+
+
+async def test_a_stream_that_does_not_end_is_told_in_the_stream(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(words=("x",) * 500, delay=0.02))
+    async with gateway(shared_redis, engine, stream_seconds=0.2) as gate:
+        answer = await gate.chat(stream=True)
+
+    assert (answer.chunks[-1]["error"]["code"], answer.done) == ("request_timeout", False)
     await within(engine.left)
 
 

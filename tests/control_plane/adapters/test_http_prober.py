@@ -2,7 +2,7 @@ import pytest
 
 from control_plane.adapters import http_prober
 from control_plane.adapters.checked_addresses import CheckedAddresses, CheckedResolver
-from control_plane.adapters.http_prober import HTTPProber
+from control_plane.adapters.http_prober import QUIET_ROUNDS, HTTPProber
 from control_plane.domain.addressing import Policy
 from control_plane.domain.ports import Model
 from sage_contracts.errors import AddressRefused
@@ -93,3 +93,32 @@ async def test_an_engine_that_was_restarted_answers_on_a_new_connection() -> Non
         await engine.start()
 
         assert await prober.answers("127.0.0.1", engine.port)
+
+
+async def test_the_load_is_read_where_an_engine_tells_it() -> None:
+    addresses = CheckedAddresses(Policy())
+    async with (
+        http_prober.connections(addresses) as http,
+        scripted_engine() as vllm,
+        scripted_engine() as ollama,
+        scripted_engine() as other,
+    ):
+        prober = HTTPProber(http, addresses, timeout_seconds=1)
+        vllm.metrics = b"vllm:num_requests_running 2\n" + b"x" * 2_000_000
+        ollama.ps = {"models": [{"name": "qwen3"}]}
+        told = [await prober.load("127.0.0.1", engine.port) for engine in (vllm, ollama, other)]
+
+        assert [load and (load.source, load.running) for load in told] == [("vllm", 2), ("ollama", 0), None]
+
+
+async def test_an_engine_that_tells_no_load_is_seldom_asked_for_it() -> None:
+    addresses = CheckedAddresses(Policy())
+    async with http_prober.connections(addresses) as http, scripted_engine() as engine:
+        prober = HTTPProber(http, addresses, timeout_seconds=1)
+        for _ in range(QUIET_ROUNDS):
+            await prober.load("127.0.0.1", engine.port)
+        assert engine.asked == ["/metrics", "/api/ps"]
+        engine.metrics = b"llamacpp:requests_processing 1\n"
+        told = [await prober.load("127.0.0.1", engine.port) for _ in range(2)]
+
+    assert [load is None for load in told] == [True, False]

@@ -17,7 +17,7 @@ def test_no_file_is_no_presets() -> None:
 def test_the_example_can_be_read() -> None:
     names = [preset.name for preset in preset_file.read(str(EXAMPLE))]
 
-    assert names == ["qwen3-4b", "qwen3-4b-gguf", "bge-m3", "smollm2"]
+    assert names == ["qwen3-4b", "qwen3-4b-gguf", "qwen3-4b-docker", "bge-m3", "smollm2"]
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,14 @@ def test_the_example_can_be_read() -> None:
         ("- a", "object"),
         ("", "object"),
         ("presets: []\nmore: 1", "more"),
-        ("presets: [{name: a}]", "command"),
+        ("presets: [{name: a}]", "model"),
         ("presets: [{name: a b, command: [x], model: m}]", "name"),
         ("presets: [{name: a, command: [], model: m}]", "command"),
         ("presets: [{name: a, command: x, model: m}]", "command"),
-        ("presets: [{name: a, command: [x], model: m, kind: docker}]", "kind"),
+        ("presets: [{name: a, command: [x], model: m, kind: podman}]", "kind"),
+        ("presets: [{name: a, command: ['{port}'], model: m, kind: docker}]", "needs an image"),
+        ("presets: [{name: a, command: ['{port}'], model: m, image: vllm}]", "neither image"),
+        ("presets: [{name: a, command: ['{port}'], model: m, gpus: -1}]", "gpus"),
         ("presets: [{name: a, command: [x], model: m, colour: blue}]", "colour"),
         ("presets: [{name: a, command: [x], model: m, ports: [0, 5]}]", "ports"),
         ("presets: [{name: a, command: [x], model: m}]", "{port}"),

@@ -10,6 +10,7 @@ import pytest
 
 from control_plane.adapters.process_launcher import LOG_BYTES, ProcessLauncher, inherited
 from control_plane.domain.ports import LaunchFailed, Process
+from control_plane.domain.presets import Line
 from tests.control_plane.stack import eventually
 
 SLEEPS = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -32,7 +33,7 @@ async def launcher(tmp_path: Path) -> AsyncGenerator[ProcessLauncher]:
 
 async def printed(launcher: ProcessLauncher, engine_id: str) -> str:
     async def lines() -> str | None:
-        return await launcher.last_lines(engine_id) or None
+        return "\n".join(await launcher.last_lines(engine_id)) or None
 
     return await eventually(lines)
 
@@ -47,7 +48,7 @@ def alive(pid: int) -> bool:
 async def test_a_started_process_runs_in_a_group_of_its_own_with_a_log(
     launcher: ProcessLauncher, tmp_path: Path
 ) -> None:
-    process = await launcher.start("e1", SLEEPS, {})
+    process = await launcher.start("e1", Line(tuple(SLEEPS), {}))
     text = await printed(launcher, "e1")
 
     assert alive(process.pid)
@@ -58,24 +59,24 @@ async def test_a_started_process_runs_in_a_group_of_its_own_with_a_log(
 
 
 async def test_nothing_is_started_twice(launcher: ProcessLauncher) -> None:
-    first = await launcher.start("e1", SLEEPS, {})
-    second = await launcher.start("e1", SLEEPS, {})
+    first = await launcher.start("e1", Line(tuple(SLEEPS), {}))
+    second = await launcher.start("e1", Line(tuple(SLEEPS), {}))
 
     assert first == second
 
 
 async def test_a_process_is_found_again_by_another_launcher(launcher: ProcessLauncher, tmp_path: Path) -> None:
-    process = await launcher.start("e1", SLEEPS, {})
+    process = await launcher.start("e1", Line(tuple(SLEEPS), {}))
     other = ProcessLauncher(tmp_path / "engines", stop_seconds=0.5)
 
     assert await other.find("e1") == process
-    assert await other.start("e1", SLEEPS, {}) == process
+    assert await other.start("e1", Line(tuple(SLEEPS), {})) == process
     await launcher.stop("e1")
     assert await other.find("e1") is None
 
 
 async def test_another_process_with_its_pid_is_not_taken_for_it(launcher: ProcessLauncher, tmp_path: Path) -> None:
-    process = await launcher.start("e1", SLEEPS, {})
+    process = await launcher.start("e1", Line(tuple(SLEEPS), {}))
     file = tmp_path / "engines" / "e1.pid"
     kept = msgspec.json.decode(file.read_bytes())
     file.write_bytes(msgspec.json.encode({**kept, "since_boot": kept["since_boot"] - 100}))
@@ -99,7 +100,7 @@ async def test_a_pid_file_that_makes_no_sense_is_no_process(
 
 
 async def test_a_killed_process_is_not_found_any_more(launcher: ProcessLauncher) -> None:
-    process = await launcher.start("e1", SLEEPS, {})
+    process = await launcher.start("e1", Line(tuple(SLEEPS), {}))
     os.kill(process.pid, signal.SIGKILL)
 
     async def gone() -> bool | None:
@@ -110,7 +111,7 @@ async def test_a_killed_process_is_not_found_any_more(launcher: ProcessLauncher)
 
 async def test_stopping_is_polite_then_forceful(launcher: ProcessLauncher) -> None:
     for command in (SLEEPS, DEAF):
-        process = await launcher.start("e1", command, {})
+        process = await launcher.start("e1", Line(tuple(command), {}))
         await printed(launcher, "e1")
         await launcher.stop("e1")
 
@@ -121,7 +122,7 @@ async def test_stopping_is_polite_then_forceful(launcher: ProcessLauncher) -> No
 
 
 async def test_what_an_engine_started_goes_with_it(launcher: ProcessLauncher) -> None:
-    await launcher.start("e1", PARENT, {})
+    await launcher.start("e1", Line(tuple(PARENT), {}))
     child = int(await printed(launcher, "e1"))
     assert alive(child)
     await launcher.stop("e1")
@@ -133,7 +134,7 @@ async def test_what_an_engine_started_goes_with_it(launcher: ProcessLauncher) ->
 
 
 async def test_what_a_crashed_engine_left_behind_is_ended_too(launcher: ProcessLauncher) -> None:
-    process = await launcher.start("e1", PARENT, {})
+    process = await launcher.start("e1", Line(tuple(PARENT), {}))
     child = int(await printed(launcher, "e1"))
     os.kill(process.pid, signal.SIGKILL)
 
@@ -153,7 +154,7 @@ async def test_what_a_crashed_engine_left_behind_is_ended_too(launcher: ProcessL
 @pytest.mark.parametrize("command", [["/nonexistent/engine"], ["sage-no-such-program"], ["a\0b"], ["/"]])
 async def test_a_command_that_cannot_be_run_says_why(launcher: ProcessLauncher, command: list[str]) -> None:
     with pytest.raises(LaunchFailed) as caught:
-        await launcher.start("e1", command, {})
+        await launcher.start("e1", Line(tuple(command), {}))
 
     assert str(caught.value)
     assert await launcher.find("e1") is None
@@ -161,16 +162,18 @@ async def test_a_command_that_cannot_be_run_says_why(launcher: ProcessLauncher, 
 
 async def test_the_last_lines_are_told(launcher: ProcessLauncher) -> None:
     script = "print('x' * 5000); [print('line', n) for n in range(50)]; print(b'\\xff'.decode('latin1'))"
-    await launcher.start("e1", [sys.executable, "-X", "utf8", "-c", script], {})
+    await launcher.start("e1", Line((sys.executable, "-X", "utf8", "-c", script), {}))
 
-    async def told() -> str | None:
-        text = await launcher.last_lines("e1")
-        return text if text.endswith("\u00ff") else None
+    async def told() -> list[str] | None:
+        lines = await launcher.last_lines("e1")
+        return lines if lines[-1:] == ["\u00ff"] else None
 
-    lines = (await eventually(told)).splitlines()
+    lines = await eventually(told)
     assert lines[-2:] == ["line 49", "\u00ff"]
     assert len(lines) == 10
-    assert await launcher.last_lines("unknown") == ""
+    assert len(await launcher.last_lines("e1", count=100, most_bytes=100_000)) == 52
+    assert len("\n".join(await launcher.last_lines("e1", count=100, most_bytes=30))) <= 30
+    assert await launcher.last_lines("unknown") == []
 
 
 async def test_a_long_log_is_set_aside(launcher: ProcessLauncher, tmp_path: Path) -> None:
@@ -178,7 +181,7 @@ async def test_a_long_log_is_set_aside(launcher: ProcessLauncher, tmp_path: Path
     folder.mkdir()
     with (folder / "e1.log").open("wb") as log:
         log.truncate(LOG_BYTES + 1)
-    await launcher.start("e1", SLEEPS, {})
+    await launcher.start("e1", Line(tuple(SLEEPS), {}))
     await printed(launcher, "e1")
 
     assert (folder / "e1.log").stat().st_size < 100
@@ -186,7 +189,9 @@ async def test_a_long_log_is_set_aside(launcher: ProcessLauncher, tmp_path: Path
 
 
 async def test_the_preset_s_environment_reaches_the_engine(launcher: ProcessLauncher) -> None:
-    await launcher.start("e1", [sys.executable, "-c", "import os; print(os.environ['COLOUR'])"], {"COLOUR": "blue"})
+    await launcher.start(
+        "e1", Line((sys.executable, "-c", "import os; print(os.environ['COLOUR'])"), {"COLOUR": "blue"})
+    )
 
     assert await printed(launcher, "e1") == "blue"
 
@@ -198,6 +203,17 @@ def test_an_engine_does_not_get_our_own_settings() -> None:
 
 
 async def test_a_process_of_before_is_one_with_its_start_time(launcher: ProcessLauncher) -> None:
-    process = await launcher.start("e1", SLEEPS, {})
+    process = await launcher.start("e1", Line(tuple(SLEEPS), {}))
 
     assert process == Process(process.pid, psutil.Process(process.pid).create_time())
+
+
+async def test_what_is_forgotten_leaves_no_log_unless_it_runs(launcher: ProcessLauncher, tmp_path: Path) -> None:
+    await launcher.start("e1", Line(tuple(SLEEPS), {}))
+    await printed(launcher, "e1")
+    await launcher.forget("e1")
+    assert await launcher.last_lines("e1") == ["up"]
+    await launcher.stop("e1")
+    await launcher.forget("e1")
+
+    assert list((tmp_path / "engines").iterdir()) == []

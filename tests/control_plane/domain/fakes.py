@@ -8,9 +8,10 @@ from msgspec import structs
 
 from control_plane.adapters.memory_registry import MemoryRegistry
 from control_plane.domain.ports import LaunchFailed, Model, Process
+from control_plane.domain.presets import Line
 from control_plane.domain.records import Launch, Record, Sighting, Snapshot
-from sage_contracts.errors import AddressRefused, StoreUnavailable
-from sage_contracts.management import GPU
+from sage_contracts.errors import AddressRefused, StoreUnavailable, Unavailable
+from sage_contracts.management import GPU, EngineLoad
 
 
 class Time:
@@ -49,6 +50,9 @@ class FlakyRegistry(MemoryRegistry):
         self._records[record.engine_id] = structs.replace(record, tag=f"other-{next(self._tags)}")
         self._version += 1
 
+    def forget_version(self) -> None:
+        self._version = 0
+
     def drop(self, engine_id: str) -> None:
         del self._records[engine_id]
 
@@ -65,6 +69,7 @@ class FakeProber:
 
     alive: set[int] = field(default_factory=set)
     served: dict[int, list[Model]] = field(default_factory=dict)
+    loads: dict[int, EngineLoad] = field(default_factory=dict)
     asked: int = 0
 
     async def answers(self, host: str, port: int) -> bool:
@@ -73,6 +78,9 @@ class FakeProber:
 
     async def models(self, host: str, port: int) -> Sequence[Model]:
         return self.served.get(port, []) if port in self.alive else []
+
+    async def load(self, host: str, port: int) -> EngineLoad | None:
+        return self.loads.get(port)
 
 
 @dataclass
@@ -88,24 +96,33 @@ class FakeAddresses:
 class FakeLauncher:
     alive: dict[str, Process] = field(default_factory=dict)
     fails: bool = False
+    away: bool = False
+    forgotten: list[str] = field(default_factory=list)
     started: list[tuple[str, ...]] = field(default_factory=list)
 
-    async def start(self, engine_id: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
+    async def start(self, engine_id: str, line: Line) -> Process:
+        if self.away:
+            raise Unavailable("no Docker engine answers")
         if self.fails:
             raise LaunchFailed("no such file")
         if engine_id not in self.alive:
-            self.started.append((engine_id, *command))
+            self.started.append((engine_id, *line.command))
             self.alive[engine_id] = Process(100 + len(self.started), 1_000.0)
         return self.alive[engine_id]
 
     async def find(self, engine_id: str) -> Process | None:
+        if self.away:
+            raise Unavailable("no Docker engine answers")
         return self.alive.get(engine_id)
 
     async def stop(self, engine_id: str) -> None:
         self.alive.pop(engine_id, None)
 
-    async def last_lines(self, engine_id: str) -> str:
-        return ""
+    async def forget(self, engine_id: str) -> None:
+        self.forgotten.append(engine_id)
+
+    async def last_lines(self, engine_id: str, *, count: int = 10, most_bytes: int = 2_000) -> list[str]:
+        return []
 
     async def running(self) -> Sequence[str]:
         return list(self.alive)
@@ -183,6 +200,14 @@ def record(engine_id: str = "e1", *, port: int = 1, **fields: object) -> Record:
     return structs.replace(known, **fields)
 
 
-def launched(engine_id: str = "e1", *, node: str = "here", pid: int | None = None, **fields: Any) -> Record:
-    launch = Launch(preset="tiny", node=node, pid=pid, started_at=990.0)
+def launched(
+    engine_id: str = "e1",
+    *,
+    node: str = "here",
+    pid: int | None = None,
+    gpu_ids: tuple[int, ...] = (),
+    gpu_memory_gb: float = 0.0,
+    **fields: Any,
+) -> Record:
+    launch = Launch(preset="tiny", node=node, pid=pid, started_at=990.0, gpu_ids=gpu_ids, gpu_memory_gb=gpu_memory_gb)
     return record(engine_id, source="started", launch=launch, **fields)

@@ -5,16 +5,18 @@ from msgspec import structs
 
 from control_plane.domain.changes import Changes
 from control_plane.domain.launches import Launches
+from control_plane.domain.leaving import Farewell
 from control_plane.domain.ports import Process
 from control_plane.domain.presets import Preset, Presets
 from control_plane.domain.restarting import Patience
-from sage_contracts.errors import AddressRefused, Conflict, InvalidRequest, StoreUnavailable
+from sage_contracts.errors import AddressRefused, Conflict, InvalidRequest, StoreUnavailable, Unavailable
 from sage_contracts.management import GPU, StartEngine
 from tests.control_plane.domain.fakes import (
     FakeAddresses,
     FakeCounts,
     FakeGPUs,
     FakeLauncher,
+    FakeLoad,
     FakePorts,
     FlakyRegistry,
     Time,
@@ -23,6 +25,7 @@ from tests.control_plane.domain.fakes import (
 )
 
 TINY = Preset(name="tiny", command=("run", "{port}"), model="m", ports=(100, 102))
+BOXED = Preset(name="boxed", kind="docker", image="vllm", command=("--port", "{port}"), model="b", ports=(200, 202))
 FREE_10_GB = GPU(index=0, name="g", memory_used_gb=70, memory_total_gb=80, memory_free_gb=10, utilization=0, engines=[])
 
 
@@ -31,15 +34,17 @@ class World:
         self.clock = Time()
         self.registry = FlakyRegistry()
         self.launcher = FakeLauncher()
+        self.docker = FakeLauncher()
         self.addresses = FakeAddresses()
         self.ports = FakePorts()
         self.gpus = FakeGPUs()
         self.counts = FakeCounts()
+        self.load = FakeLoad()
         self.launches = Launches(
             registry=self.registry,
             changes=Changes(self.registry, self.clock),
-            launcher=self.launcher,
-            presets=Presets([TINY]),
+            launchers={"process": self.launcher, "docker": self.docker},
+            presets=Presets([TINY, BOXED]),
             addresses=self.addresses,
             ports=self.ports,
             gpus=self.gpus,
@@ -48,6 +53,8 @@ class World:
             node="here",
             engine_host="gpu",
             patience=Patience(max_restarts=1, pause_seconds=4.0),
+            load=self.load,
+            farewell=Farewell(most_seconds=0.3),
         )
 
 
@@ -109,7 +116,7 @@ async def test_a_gpu_must_have_room(world: World, request_: StartEngine) -> None
     with pytest.raises(InvalidRequest, match="no GPU here"):
         await world.launches.start(request_)
     world.gpus.gpus = [FREE_10_GB]
-    with pytest.raises(InvalidRequest, match="10 GB free"):
+    with pytest.raises(InvalidRequest, match=r"10\.0 GB free"):
         await world.launches.start(request_)
 
     assert await world.launches.start(StartEngine(preset="tiny", use_gpu=True, required_memory_gb=5.0))
@@ -233,3 +240,40 @@ async def test_one_engine_that_vanishes_does_not_stop_the_supervision_of_others(
     await world.launches.supervise()
 
     assert world.registry.read("a").state == "STARTING"
+
+
+async def test_engines_that_start_one_after_the_other_do_not_count_on_the_same_memory(world: World) -> None:
+    world.gpus.gpus = [FREE_10_GB, structs.replace(FREE_10_GB, index=1, memory_free_gb=9)]
+    wanted = StartEngine(preset="tiny", use_gpu=True, required_memory_gb=6.0)
+    given = []
+    for _ in range(2):
+        launch = (await world.launches.start(wanted)).launch
+        assert launch is not None
+        given.append((launch.gpu_ids, launch.gpu_memory_gb))
+
+    assert given == [((0,), 6.0), ((1,), 6.0)]
+    with pytest.raises(InvalidRequest, match=r"GPU 0 has 4\.0 GB free, GPU 1 has 3\.0 GB free"):
+        await world.launches.start(wanted)
+
+
+async def test_a_docker_engine_that_is_away_says_so_and_leaves_no_record(world: World) -> None:
+    world.docker.away = True
+
+    with pytest.raises(Unavailable, match="no Docker engine answers"):
+        await world.launches.start(StartEngine(preset="boxed"))
+    assert (await world.registry.snapshot()).records == {}
+
+
+async def test_while_its_docker_engine_is_away_an_engine_has_not_crashed(world: World) -> None:
+    started = await world.launches.start(StartEngine(preset="boxed"))
+    world.docker.away = True
+    await world.launches.supervise()
+    assert world.registry.read(started.engine_id).state == "STARTING"
+    world.docker.away = False
+    world.docker.alive.clear()
+    await world.launches.supervise()
+
+    left = world.registry.read(started.engine_id).launch
+    assert left is not None
+    assert (left.pid, left.restarts, left.restart_at) == (None, 1, world.clock.now + 4.0)
+    assert world.launcher.started == []

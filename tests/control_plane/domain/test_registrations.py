@@ -1,6 +1,6 @@
 import pytest
 
-from control_plane.domain.discoveries import Discoveries
+from control_plane.domain.discoveries import Admissions, Discoveries
 from control_plane.domain.ports import Model
 from control_plane.domain.registrations import Registrations
 from sage_contracts.errors import EngineIdTaken
@@ -26,8 +26,7 @@ class World:
     def discoveries(self, *, static: list[tuple[str, int]], well_known: list[tuple[str, int]]) -> Discoveries:
         return Discoveries(
             registry=self.registry,
-            registrations=self.registrations,
-            prober=self.prober,
+            admissions=Admissions(registry=self.registry, registrations=self.registrations, prober=self.prober),
             static=static,
             well_known=well_known,
         )

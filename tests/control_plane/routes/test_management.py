@@ -61,6 +61,7 @@ async def test_an_engine_is_read_by_its_id(plane: ControlPlane) -> None:
     ("method", "path", "body"),
     [
         ("GET", "/engines/nope", None),
+        ("GET", "/engines/nope/logs", None),
         ("DELETE", "/engines/nope", None),
         ("DELETE", "/engines/nope?drain=true", None),
         ("POST", "/engines/nope/drain", None),
@@ -77,7 +78,7 @@ async def test_an_engine_nobody_knows_is_a_404(plane: ControlPlane, method: str,
 
 @pytest.mark.parametrize("bad", BAD_IDS)
 async def test_an_id_that_cannot_be_is_a_4xx(plane: ControlPlane, bad: str) -> None:
-    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/drain"), ("POST", "/resume")):
+    for method, path in (("GET", ""), ("GET", "/logs"), ("DELETE", ""), ("POST", "/drain"), ("POST", "/resume")):
         url = plane.url.encode() + f"{BASE}/engines/{bad}{path}".encode()
         status = await raw(plane, method, url.decode())
         assert status in {400, 404, 405}, (method, path)
@@ -164,6 +165,22 @@ async def test_unknown_routes_and_methods_say_so(plane: ControlPlane) -> None:
 
     assert (status, told["error"]["code"]) == (404, "unknown_route")
     assert (other, refused["error"]["code"]) == (405, "method_not_allowed")
+
+
+async def test_an_engine_that_was_only_registered_has_no_log_here(plane: ControlPlane) -> None:
+    async with scripted_engine("a") as engine:
+        await plane.register(engine, engine_id="e1")
+        status, told = await plane.ask("GET", f"{BASE}/engines/e1/logs")
+
+    assert (status, told["error"]["code"], told["error"]["param"]) == (409, "conflict", "engine_id")
+
+
+@pytest.mark.parametrize("lines", ["0", "-1", "1001", "many", "1.5", "9" * 5000])
+async def test_a_number_of_lines_that_makes_no_sense_is_a_400(plane: ControlPlane, lines: str) -> None:
+    status, told = await plane.ask("GET", f"{BASE}/engines/e1/logs?lines={lines}")
+
+    assert (status, told["error"]["code"]) == (400, "invalid_request")
+    assert "lines" in told["error"]["message"]
 
 
 async def test_backends_are_told_by_kind(plane: ControlPlane) -> None:

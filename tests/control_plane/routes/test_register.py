@@ -243,7 +243,14 @@ async def test_a_registration_that_cannot_be_is_a_400(plane: ControlPlane, field
         assert await plane.engines() == []
 
 
-@pytest.mark.parametrize("host", [*REFUSED_ALWAYS, *NOT_IN_ITS_USUAL_FORM, *(f"[{text}]" for text in REFUSED_ALWAYS)])
+HOSTILE = [*REFUSED_ALWAYS, *NOT_IN_ITS_USUAL_FORM, *(f"[{text}]" for text in REFUSED_ALWAYS)]
+
+
+def test_there_are_a_hundred_hostile_addresses() -> None:
+    assert len(set(HOSTILE)) >= 100
+
+
+@pytest.mark.parametrize("host", HOSTILE)
 async def test_a_hostile_address_is_refused_and_not_connected_to(plane: ControlPlane, host: str) -> None:
     with connections() as connected:
         status, told = await plane.ask("POST", REGISTER, json={"host": host, "port": 9, "model_id": "m"})

@@ -29,6 +29,7 @@ def talk(
     model: Annotated[str, typer.Option("--model", "-m", help="Which model answers.")] = DEFAULT_MODEL,
     session: Annotated[str | None, typer.Option("--session", "-s", help="Go on with this session.")] = None,
     message: Annotated[str | None, typer.Option("--message", help="Ask this once and leave.")] = None,
+    as_json: AsJSON = False,
     api_base: APIBase = None,
 ) -> None:
     """Talk in the terminal. What was said before is remembered, and can be gone on with by its session."""
@@ -37,8 +38,12 @@ def talk(
 
     conversation = Conversation(model=model, session=session)
     if message is not None:
-        ask(api_base, lambda api: conversation.say(api, message))
+        answer = ask(api_base, lambda api: conversation.say(api, message, quietly=as_json))
+        if as_json:
+            print_json({"session_id": conversation.session, "model": model, "content": answer})
         return
+    if as_json:
+        raise typer.BadParameter("--json needs --message: a conversation is for people")
     told = f"{model} at {address(api_base)}; session {conversation.session}; leave with /bye or Ctrl-D"
     err.print(told, markup=False)
     # Outside of any loop: Ctrl-C could not reach a thread that waits for a line.

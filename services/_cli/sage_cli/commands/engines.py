@@ -1,9 +1,13 @@
 """`sage llm`: the engines behind the gateway."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 import typer
 
+from sage_cli import tails
 from sage_cli.api import API, APIBase, ask
 from sage_cli.output import AsJSON, duration, out, print_json, print_table
 from sage_contracts import management as wire
@@ -17,6 +21,9 @@ app.add_typer(engine_app, name="engine")
 
 EngineId = Annotated[str, typer.Argument(metavar="ENGINE_ID", help="As `sage llm engine list` names it.")]
 DEADLINE_SLACK_SECONDS = 30.0
+LOOK_SECONDS = 0.5
+MOST_LINES = 1000
+"""That the control-plane tells at once."""
 
 
 @engine_app.command("list")
@@ -69,7 +76,7 @@ def register(
 
 @engine_app.command()
 def start(
-    model: Annotated[str, typer.Argument(metavar="PRESET", help="A preset, by its name or by its model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL_OR_PRESET", help="A preset, by its name or by its model.")],
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where it listens; else a free port.")] = None,
     label: Annotated[str | None, typer.Option(help="A note of your own.")] = None,
     as_json: AsJSON = False,
@@ -128,6 +135,37 @@ def resume(engine_id: EngineId, as_json: AsJSON = False, api_base: APIBase = Non
 
 
 @engine_app.command()
+def logs(
+    engine_id: EngineId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what it prints from now.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=MOST_LINES, help="How many to begin with.")] = 100,
+    as_json: AsJSON = False,
+    api_base: APIBase = None,
+) -> None:
+    """What an engine that was started here printed last. With --follow, --json is one object a line."""
+
+    async def question(api: API) -> wire.Logs:
+        return await api.client.call(wire.LOGS, wire.LogsQuery(lines=lines), engine_id=engine_id)
+
+    async def followed(api: API) -> None:
+        everything = wire.LogsQuery(lines=MOST_LINES)
+        found = await api.client.call(wire.LOGS, everything, engine_id=engine_id)
+        _print_lines(engine_id, found.lines[-lines:], as_json=as_json)
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            now = await api.client.call(wire.LOGS, everything, engine_id=engine_id)
+            _print_lines(engine_id, tails.fresh(found.lines, now.lines), as_json=as_json)
+            found = now
+
+    if follow:
+        ask(api_base, followed)
+    elif as_json:
+        print_json(ask(api_base, question))
+    else:
+        _print_lines(engine_id, ask(api_base, question).lines, as_json=False)
+
+
+@engine_app.command()
 def prune(as_json: AsJSON = False, api_base: APIBase = None) -> None:
     """Forget the engines that are STOPPED or in ERROR."""
 
@@ -170,6 +208,11 @@ def _tell(engine: Engine, *, as_json: bool) -> None:
         print_json(engine)
     else:
         out.print(f"{engine.engine_id} is {engine.state}: {engine.model_id} at {engine.base_url}", markup=False)
+
+
+def _print_lines(engine_id: str, lines: Sequence[str], *, as_json: bool) -> None:
+    for line in lines:
+        print(msgspec.json.encode({"engine_id": engine_id, "line": line}).decode() if as_json else line, flush=True)
 
 
 def _age(engine: Engine) -> str:

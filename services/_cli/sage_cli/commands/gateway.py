@@ -13,9 +13,8 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from sage_chassis.client import ServiceClient
 from sage_cli import api, demo_engine, log_files, settings, starting, status
-from sage_cli.failures import Failed
+from sage_cli.failures import NOT_RUNNING, Failed
 from sage_cli.home import Home, Kept
 from sage_cli.output import AsJSON, duration, err, megabytes, out, print_json, print_table
 from sage_cli.settings import Settings
@@ -31,9 +30,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-NOT_RUNNING_CODE = 3
-"""As `systemctl status` and its like have it."""
-
 NoEngine = Annotated[bool, typer.Option("--no-engine", help="Look for no engine and start none.")]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Listen beyond this machine although there are no keys.")]
 
@@ -43,6 +39,7 @@ def start(
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay, and stop everything on Ctrl-C.")] = False,
     no_engine: NoEngine = False,
     insecure: Insecure = False,
+    as_json: AsJSON = False,
 ) -> None:
     """Start the stack and wait until it is healthy. Does nothing when it runs already."""
     config = settings.load()
@@ -50,23 +47,26 @@ def start(
     signal.signal(signal.SIGTERM, _interrupted)
     with home.locked():
         up = _start(home, config, no_engine=no_engine, insecure=insecure)
-    _tell(up)
+    _tell(up, as_json=as_json)
     if foreground:
         _stay(home, config)
 
 
 @app.command()
-def stop() -> None:
+def stop(as_json: AsJSON = False) -> None:
     """Stop everything, engines of the control-plane's too. What is stored stays."""
     config = settings.load()
     home = Home(config.folder)
     with home.locked():
         had_any = starting.stop(home, config)
-    out.print("stopped" if had_any else "the gateway was not running")
+    if as_json:
+        print_json({"was_running": had_any})
+    else:
+        out.print("stopped" if had_any else "the gateway was not running")
 
 
 @app.command()
-def restart(no_engine: NoEngine = False, insecure: Insecure = False) -> None:
+def restart(no_engine: NoEngine = False, insecure: Insecure = False, as_json: AsJSON = False) -> None:
     """Stop everything and start it again, with the settings as they are now."""
     config = settings.load()
     home = Home(config.folder)
@@ -75,7 +75,7 @@ def restart(no_engine: NoEngine = False, insecure: Insecure = False) -> None:
     with home.locked():
         starting.stop(home, config)
         up = _start(home, config, no_engine=no_engine, insecure=insecure)
-    _tell(up)
+    _tell(up, as_json=as_json)
 
 
 @app.command("status")
@@ -93,7 +93,7 @@ def show_status(as_json: AsJSON = False) -> None:
         if rest := leftovers(home, kept.session if kept else None):
             out.print(f"{len(rest)} processes of it have outlived supervisord: `sage gateway stop` ends them")
     if not found.running:
-        raise typer.Exit(NOT_RUNNING_CODE)
+        raise typer.Exit(NOT_RUNNING)
 
 
 @app.command()
@@ -103,14 +103,15 @@ def logs(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each to begin with.")] = 20,
+    as_json: AsJSON = False,
 ) -> None:
-    """The last lines of the logs."""
+    """The last lines of the logs. With --json, one object a line."""
     home = Home(settings.load().folder)
     files = log_files.found(home.logs, name)
     if not files:
         known = ", ".join(log_files.found(home.logs, None)) or "none yet"
         raise Failed(f"there is no log of {name}; there are: {known}" if name else f"there are no logs in {home.logs}")
-    log_files.show(files, lines=lines, follow=follow)
+    log_files.show(files, lines=lines, follow=follow, as_json=as_json)
 
 
 def _start(home: Home, config: Settings, *, no_engine: bool, insecure: bool) -> Up:
@@ -125,8 +126,12 @@ def _start(home: Home, config: Settings, *, no_engine: bool, insecure: bool) -> 
         return starting.start(home, config, no_engine=no_engine, insecure=insecure, progress=progress)
 
 
-def _tell(up: Up) -> None:
+def _tell(up: Up, *, as_json: bool) -> None:
     url = up.kept.url
+    if as_json:
+        told = {"url": url, "engine": up.kept.engine, "models": up.kept.models, "was_running": up.was_running}
+        print_json(told)
+        return
     model = demo_engine.MODEL if demo_engine.MODEL in up.kept.models else DEFAULT_MODEL
     out.print(f"SAGE Gateway {'is already running' if up.was_running else 'is up'}: {url}/v1")
     out.print(f"engine: {up.kept.engine}", markup=False)
@@ -160,9 +165,8 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
 
 async def _engines(kept: Kept) -> Sequence[Engine] | None:
     async with api.connected(kept.url) as connection:
-        client = ServiceClient(connection.http, kept.url, name="the control-plane", timeout=3)
         try:
-            return (await client.call(management.LIST, management.EnginesQuery())).engines
+            return (await connection.client.call(management.LIST, management.EnginesQuery(), timeout=3)).engines
         except SageError:
             return None
 

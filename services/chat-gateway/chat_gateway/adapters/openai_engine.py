@@ -12,7 +12,7 @@ from chat_gateway.adapters.guarded_sockets import guarded_socket
 from chat_gateway.domain.ports import EngineDropped, EngineRefused, Flow, Target, Whole
 from sage_chassis import logs
 from sage_chassis.sse import PING_SECONDS
-from sage_contracts.errors import UpstreamTimeout
+from sage_contracts.errors import ConnectTimeout, FirstByteTimeout, IdleTimeout, RequestTimeout, UpstreamTimeout
 from sage_contracts.names import REQUEST_ID_HEADER
 
 READ_BUFFER_BYTES = 256 * 1024
@@ -31,6 +31,7 @@ class Patience:
     first_byte: float = 120.0
     idle: float = 120.0
     answer: float = 600.0
+    stream: float = 3600.0
     ping: float = PING_SECONDS
 
 
@@ -63,7 +64,7 @@ class OpenAIEngines:
             async with asyncio.timeout(self._patience.first_byte if streamed else self._patience.answer):
                 return await self._opened(target, path, body)
         except TimeoutError as error:
-            raise UpstreamTimeout(self._too_slow(streamed=streamed)) from error
+            raise self._too_slow(streamed=streamed) from error
 
     async def _opened(self, target: Target, path: str, body: bytes) -> Whole | Flow:
         response = await self._sent(target, target.url + path, body)
@@ -92,15 +93,18 @@ class OpenAIEngines:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._patience.connect),
                 allow_redirects=False,
             )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        except aiohttp.ConnectionTimeoutError as error:
+            raise ConnectTimeout(f"no connection to the engine within {self._patience.connect:g} s") from error
+        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise EngineRefused(_reason(error)) from error
         except aiohttp.ClientError as error:
             raise EngineDropped(type(error).__name__) from error
 
-    def _too_slow(self, *, streamed: bool) -> str:
+    def _too_slow(self, *, streamed: bool) -> UpstreamTimeout:
+        """Only a streamed answer shows early that it has begun; the head of a whole one comes when all is generated."""
         if streamed:
-            return f"the engine did not begin its answer within {self._patience.first_byte:g} s"
-        return f"the engine did not answer within {self._patience.answer:g} s"
+            return FirstByteTimeout(f"the engine did not begin its answer within {self._patience.first_byte:g} s")
+        return RequestTimeout(f"the engine did not answer within {self._patience.answer:g} s")
 
 
 class StreamedAnswer:
@@ -108,20 +112,24 @@ class StreamedAnswer:
         self._response = response
         self._first = first
         self._patience = patience
+        self._ends = asyncio.get_running_loop().time() + patience.stream
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         yield self._first
         content, ping = self._response.content, self._patience.ping
-        silent = 0.0
+        silent, now = 0.0, asyncio.get_running_loop().time
         while not content.at_eof():
-            wait = min(ping, self._patience.idle - silent)
+            left = self._ends - now()
+            if left <= 0:
+                raise RequestTimeout(f"the answer was not over after {self._patience.stream:g} s")
+            wait = min(ping, self._patience.idle - silent, left)
             try:
                 async with asyncio.timeout(wait):
                     piece = await content.readany()
             except TimeoutError as error:
                 silent += wait
                 if silent >= self._patience.idle:
-                    raise UpstreamTimeout(f"the engine was silent for {self._patience.idle:g} s") from error
+                    raise IdleTimeout(f"the engine was silent for {self._patience.idle:g} s") from error
                 yield b""
                 continue
             except aiohttp.ClientError as error:
@@ -163,7 +171,5 @@ def _content_type(response: aiohttp.ClientResponse) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no connection in time"
     cause = error.__cause__
     return (cause.strerror if isinstance(cause, OSError) else None) or type(error).__name__

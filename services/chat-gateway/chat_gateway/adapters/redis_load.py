@@ -1,12 +1,14 @@
-"""Tell the other services, through Redis, how many requests this gateway has in flight at each engine."""
+"""Tell, through Redis, how many requests this gateway has in flight at each engine, and hear of the other gateways'."""
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 from redis.asyncio import Redis
 
-from chat_gateway.domain.fleet import Fleet
+from chat_gateway.domain.loads import Loads
 from sage_chassis.redis_client import reached
 from sage_contracts.errors import StoreUnavailable
 from sage_contracts.names import LOAD_INDEX, LOAD_KEY
@@ -24,19 +26,30 @@ class RedisLoad:
     """A HASH under this gateway's own key, which expires when the gateway dies."""
 
     def __init__(
-        self, redis: Redis, gateway_id: str, fleet: Fleet, clock: Callable[[], float] = time.monotonic
+        self, redis: Redis, gateway_id: str, loads: Loads, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._redis = redis
         self._gateway_id = gateway_id
         self._key = LOAD_KEY + gateway_id
-        self._fleet = fleet
+        self._loads = loads
         self._clock = clock
         self._told: dict[str, int] = {}
         self._told_at = clock()
 
+    async def exchange(self) -> None:
+        """Tell and hear. While Redis is away nothing is heard, and the gateway goes by its own counts."""
+        await self.report()
+        others: Counter[str] = Counter()
+        try:
+            async with reached():
+                others = await self._others()
+        except StoreUnavailable as error:
+            log.debug("load not heard", extra={"error": error.message})
+        self._loads.heard(others)
+
     async def report(self) -> None:
         """Write when the counts changed, or before they expire. A Redis that is away is no reason to stop anything."""
-        load = self._fleet.load()
+        load = self._loads.own()
         is_fresh = not load or self._clock() - self._told_at < REFRESH_SECONDS
         if load == self._told and is_fresh:
             return
@@ -68,3 +81,18 @@ class RedisLoad:
         now = time.time()
         await self._redis.zadd(LOAD_INDEX, {self._gateway_id: now})
         await self._redis.zremrangebyscore(LOAD_INDEX, "-inf", now - FORGOTTEN_SECONDS)
+
+    async def _others(self) -> Counter[str]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            since = time.time() - 3 * EXPIRES_SECONDS  # clocks differ; the hashes expire by themselves
+            listed = cast("list[bytes]", await self._redis.zrangebyscore(LOAD_INDEX, since, float("inf")))
+            gateways = [name for name in listed if name != self._gateway_id.encode()]
+            for name in gateways:
+                pipe.hgetall(LOAD_KEY.encode() + name)
+            counted = cast("list[dict[bytes, bytes]]", await pipe.execute() if gateways else [])
+        total: Counter[str] = Counter()
+        for counts in counted:
+            for engine_id, count in counts.items():
+                if count.isdigit():
+                    total[engine_id.decode("utf-8", "replace")] += int(count)
+        return total

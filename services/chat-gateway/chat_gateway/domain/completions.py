@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from chat_gateway.domain.balancing import Wish
 from chat_gateway.domain.counting import history_budget, tokens_of
-from chat_gateway.domain.dispatching import Dispatch, Opened
+from chat_gateway.domain.dispatching import Dispatch, Opened, Sending
 from chat_gateway.domain.exchanges import Clock, Exchange, Measured, Passing
 from chat_gateway.domain.grounding import Grounding, Grounds, grounded
 from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
@@ -20,19 +22,25 @@ from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
 from chat_gateway.domain.requests import Ask, with_fields
 from chat_gateway.domain.resolving import Route, Routes
 from chat_gateway.domain.turns import OpenTurn, Turns
-from sage_contracts.chat import Retrieval
+from sage_contracts.chat import ModelPeek, Retrieval
 from sage_contracts.errors import UpstreamError
 from sage_contracts.fleet import EngineKind
-from sage_contracts.names import SESSION_ID_HEADER
+from sage_contracts.names import RECEIPT_HEADER, SESSION_ID_HEADER
 
 CHAT_PATH = "/chat/completions"
+_PATHS: Mapping[Operation, str] = {
+    "chat": CHAT_PATH,
+    "text_completion": "/completions",
+    "embeddings": "/embeddings",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A chat ready for an engine: `body` is what it is sent."""
+    """A chat ready for an engine: `body` is what it is sent, `prompt` what it is told before what was looked up."""
 
     body: bytes
+    prompt: list[dict[str, Any]]
     turn: OpenTurn | None = None
     grounds: Grounds | None = None
 
@@ -67,19 +75,23 @@ class Completions:
         route = self._routes.resolve(ask.model, "llm")
         measured = Measured("chat", route.label, self._meter, self._clock)
         prepared = await self._prepared(ask, route)
-        opened = await self._dispatch.open(route, CHAT_PATH, prepared.body, streamed=ask.streamed)
+        wish = Wish(ask.session_id, prepared.prompt)
+        opened = await self._dispatch.open(route, Sending(CHAT_PATH, prepared.body, ask.streamed, wish))
+        headers = _told(opened, explained=ask.explained)
         if not prepared.is_read and not route.is_pipeline:
-            return await _plain(opened, measured)
-        return await self._read(opened, measured, prepared, route)
+            return await _plain(opened, measured, headers)
+        return await self._read(opened, measured, prepared, route, headers)
 
     async def pass_through(
-        self, operation: Operation, path: str, kind: EngineKind, raw: bytes, *, model: str | None, streamed: bool
+        self, operation: Operation, kind: EngineKind, raw: bytes, peek: ModelPeek, *, explained: bool = False
     ) -> Reply:
         """A request that is the engine's alone; a model is named where the client named none."""
-        route = self._routes.resolve(model, kind)
+        route = self._routes.resolve(peek.model, kind)
         measured = Measured(operation, route.label, self._meter, self._clock)
-        body = raw if route.model == model else with_fields(raw, model=route.model)
-        return await _plain(await self._dispatch.open(route, path, body, streamed=streamed), measured)
+        body = raw if route.model == peek.model else with_fields(raw, model=route.model)
+        streamed = bool(peek.stream) and kind == "llm"
+        opened = await self._dispatch.open(route, Sending(_PATHS[operation], body, streamed, Wish(text=raw)))
+        return await _plain(opened, measured, _told(opened, explained=explained))
 
     async def _prepared(self, ask: Ask, route: Route) -> _Prepared:
         retrieval = ask.retrieval if ask.retrieval is not None else _by_default(ask, route)
@@ -87,13 +99,12 @@ class Completions:
             self._grounds(ask, route, retrieval), self._turn(ask, route, grounded=retrieval is not None)
         )
         changed: dict[str, Any] = {} if route.model == ask.model else {"model": route.model}
-        prompt = turn.prompt if turn else ask.messages
-        if grounds:
-            prompt = grounded(prompt, grounds)
+        remembered = turn.prompt if turn else ask.messages
+        prompt = grounded(remembered, grounds) if grounds else remembered
         if prompt is not ask.messages:
             changed["messages"] = prompt
         body = with_fields(ask.raw, **changed) if changed or ask.has_own_fields else ask.raw
-        return _Prepared(body, turn, grounds)
+        return _Prepared(body, remembered, turn, grounds)
 
     async def _grounds(self, ask: Ask, route: Route, retrieval: Retrieval | None) -> Grounds | None:
         if retrieval is None:
@@ -107,7 +118,9 @@ class Completions:
         budget = history_budget(route.context_tokens, tokens_of(ask.messages), ask.answer_tokens, reserved)
         return await self._turns.open(ask.session_id, ask.messages, budget)
 
-    async def _read(self, opened: Opened, measured: Measured, prepared: _Prepared, route: Route) -> Reply:
+    async def _read(
+        self, opened: Opened, measured: Measured, prepared: _Prepared, route: Route, headers: dict[str, str]
+    ) -> Reply:
         """An answer that is stored or rewritten, or both."""
         metadata: dict[str, Any] = {"model": route.model, "engine_id": opened.engine_id}
         if prepared.grounds:
@@ -119,7 +132,8 @@ class Completions:
         if prepared.grounds is not None or route.is_pipeline:
             quoter = Quoter(prepared.grounds, exchange.transcript, route.asked if route.is_pipeline else None)
             exchange.quote_with(quoter)
-        headers = {SESSION_ID_HEADER: prepared.turn.session_id} if prepared.turn else {}
+        if prepared.turn:
+            headers[SESSION_ID_HEADER] = prepared.turn.session_id
         if not isinstance(opened.answer, Whole):
             return await _streamed(opened, opened.answer, exchange, measured, headers)
         answer = passed_on(opened.answer)
@@ -134,23 +148,27 @@ class Completions:
         return WholeReply(answer, headers)
 
 
-async def _plain(opened: Opened, measured: Measured) -> Reply:
+async def _plain(opened: Opened, measured: Measured, headers: dict[str, str]) -> Reply:
     """An answer that is the client's alone."""
     if not isinstance(opened.answer, Whole):
-        return await _streamed(opened, opened.answer, Passing(measured), measured, {})
+        return await _streamed(opened, opened.answer, Passing(measured), measured, headers)
     answer = passed_on(opened.answer)
     if answer.status < 400:
         measured.ended(usage_of(answer.body))
-    return WholeReply(answer)
+    return WholeReply(answer, headers)
 
 
 async def _streamed(
     opened: Opened, flow: Flow, ending: Passing | Exchange, measured: Measured, headers: dict[str, str]
 ) -> StreamReply:
     measured.first_byte()
-    pieces = relayed(flow, ending.reader, ending, opened.free)
+    pieces = relayed(flow, ending.reader, ending, opened.over)
     await anext(pieces)
     return StreamReply(pieces, headers)
+
+
+def _told(opened: Opened, *, explained: bool) -> dict[str, str]:
+    return {RECEIPT_HEADER: opened.trail.header()} if explained else {}
 
 
 def _by_default(ask: Ask, route: Route) -> Retrieval | None:

@@ -23,11 +23,16 @@ class EngineDropped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes. `url` is the engine's OpenAI base, with `/v1`; `api_key` is for this address alone."""
+    """
+    Where a request goes. `url` is the engine's OpenAI base, with `/v1`; `api_key` is for this address alone.
+
+    `model` is what the engine calls its model; None where it is asked by the name in the request.
+    """
 
     engine_id: str
     url: str
     api_key: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class Flow(Protocol):
         """
         The answer as it comes; an empty piece stands for a while of silence.
 
-        Raises EngineDropped when the engine breaks off, and UpstreamTimeout when it is silent for too long.
+        Raises EngineDropped when the engine breaks off, IdleTimeout when it is silent for too long, and RequestTimeout
+        when the answer as a whole takes too long.
         """
         ...
 
@@ -65,7 +71,8 @@ class Engines(Protocol):
         """
         Send the request and wait for the answer's first piece.
 
-        Raises EngineRefused, EngineDropped or UpstreamTimeout. Cancelled, it leaves the engine at once.
+        Raises EngineRefused, EngineDropped, ConnectTimeout, FirstByteTimeout (streamed) or RequestTimeout (not
+        streamed). Cancelled, it leaves the engine at once.
         """
         ...
 
@@ -99,6 +106,10 @@ class Told:
 
 class Meter(Protocol):
     def attempted(self, outcome: Outcome) -> None: ...
+
+    def waiting(self, model: str, change: int) -> None:
+        """So many more, or fewer, requests of the model wait in line."""
+        ...
 
     def answered(self, told: Told) -> None: ...
 

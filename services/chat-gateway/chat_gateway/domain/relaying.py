@@ -22,12 +22,15 @@ class Ending(Protocol):
         ...
 
 
-async def relayed(flow: Flow, reader: Reader, ending: Ending, free: Callable[[], None]) -> AsyncGenerator[bytes]:
+async def relayed(
+    flow: Flow, reader: Reader, ending: Ending, over: Callable[[Breaker | None], None]
+) -> AsyncGenerator[bytes]:
     """
     The engine's frames as they come, a ping where it is silent, and `[DONE]` only after a whole answer.
 
     Raises what went wrong in mid-stream, for the caller to tell in the stream. However it is left, the engine is left
-    too, and `free` is called. The first item is empty: take it at once, and the cleaning up is certain from then on.
+    too, and `over` is told who broke it off, if anyone. The first item is empty: take it at once, and the cleaning up
+    is certain from then on.
     """
     broken_by: Breaker | None = "client"
     try:
@@ -52,7 +55,7 @@ async def relayed(flow: Flow, reader: Reader, ending: Ending, free: Callable[[],
         raise
     finally:
         flow.close()
-        free()
+        over(broken_by)
         if broken_by is not None:
             ending.broken(broken_by)
 

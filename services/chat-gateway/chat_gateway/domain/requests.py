@@ -25,9 +25,13 @@ class Ask:
     refuses_retrieval: bool = False
     answer_tokens: int | None = None
     has_own_fields: bool = False
+    explained: bool = False
+    """Whether the client wants to be told how its engine was chosen."""
 
 
-def ask_of(raw: bytes, fields: dict[str, Any], peek: ChatPeek, header_session: str | None) -> Ask:
+def ask_of(
+    raw: bytes, fields: dict[str, Any], peek: ChatPeek, header_session: str | None, *, explained: bool = False
+) -> Ask:
     """The body's session wins over the header's. Raises InvalidRequest for one that may not be a session's name."""
     session = peek.session_id if peek.session_id is not None else header_session
     return Ask(
@@ -40,6 +44,7 @@ def ask_of(raw: bytes, fields: dict[str, Any], peek: ChatPeek, header_session: s
         refuses_retrieval=peek.rag is False,
         answer_tokens=peek.max_completion_tokens or peek.max_tokens,
         has_own_fields=any(name in fields for name in OWN_FIELDS),
+        explained=explained,
     )
 
 

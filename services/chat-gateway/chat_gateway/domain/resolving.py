@@ -67,9 +67,9 @@ class Routes:
         Those that chat come first: many clients offer the first of the list.
         """
         created: dict[EngineKind, dict[str, int]] = {"llm": {}, "embedding": {}}
-        for engine in self._fleet.ready_engines():
-            of_kind = created[engine.engine_kind]
-            of_kind[engine.model_id] = min(engine.created, of_kind.get(engine.model_id, engine.created))
+        for kind, of_kind in created.items():
+            for name in self._fleet.ready_models(kind):
+                of_kind[name] = min(engine.created for engine in self._fleet.ready(kind, name))
         if not any(created.values()) and self._upstream is not None and self._upstream.model:
             created["llm"][self._upstream.model] = 0
         return [

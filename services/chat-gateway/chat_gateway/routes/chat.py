@@ -9,7 +9,7 @@ from litestar.response.base import ASGIResponse
 
 from chat_gateway.domain.completions import Completions
 from chat_gateway.domain.requests import ask_of
-from chat_gateway.routes.replies import responded
+from chat_gateway.routes.replies import is_explained, responded
 from sage_chassis import bodies
 from sage_chassis.bodies import StrictRequest
 from sage_contracts import chat as wire
@@ -25,7 +25,7 @@ async def create_completion(
 ) -> ASGIResponse:
     raw = await request.body()
     fields = bodies.decode_object(raw)
-    ask = ask_of(raw, fields, bodies.convert(fields, ChatPeek), session_header)
+    ask = ask_of(raw, fields, bodies.convert(fields, ChatPeek), session_header, explained=is_explained(request))
     return await responded(request, completions.answer(ask))
 
 

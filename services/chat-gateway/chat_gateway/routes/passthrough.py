@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 from litestar.response.base import ASGIResponse
 
 from chat_gateway.domain.completions import Completions
-from chat_gateway.routes.replies import responded
+from chat_gateway.routes.replies import is_explained, responded
 from sage_chassis import bodies
 from sage_chassis.bodies import StrictRequest
 from sage_contracts import chat as wire
@@ -16,22 +16,16 @@ from sage_contracts.chat import ModelPeek
 async def create_text_completion(request: StrictRequest, completions: NamedDependency[Completions]) -> ASGIResponse:
     raw = await request.body()
     peek = bodies.convert(bodies.decode_object(raw), ModelPeek)
-    return await responded(
-        request,
-        completions.pass_through(
-            "text_completion", "/completions", "llm", raw, model=peek.model, streamed=bool(peek.stream)
-        ),
-    )
+    explained = is_explained(request)
+    return await responded(request, completions.pass_through("text_completion", "llm", raw, peek, explained=explained))
 
 
 @post(wire.EMBEDDINGS.route, status_code=wire.EMBEDDINGS.status)
 async def create_embeddings(request: StrictRequest, completions: NamedDependency[Completions]) -> ASGIResponse:
     raw = await request.body()
     peek = bodies.convert(bodies.decode_object(raw), ModelPeek)
-    return await responded(
-        request,
-        completions.pass_through("embeddings", "/embeddings", "embedding", raw, model=peek.model, streamed=False),
-    )
+    explained = is_explained(request)
+    return await responded(request, completions.pass_through("embeddings", "embedding", raw, peek, explained=explained))
 
 
 ROUTES = [create_text_completion, create_embeddings]

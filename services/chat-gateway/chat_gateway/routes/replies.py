@@ -10,10 +10,16 @@ from litestar.types import Receive, Send
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
 from sage_chassis import sse
 from sage_chassis.bodies import StrictRequest
+from sage_contracts.names import EXPLAIN_HEADER
 
 T = TypeVar("T")
 
 CLIENT_GONE = 499
+
+
+def is_explained(request: StrictRequest) -> bool:
+    """Whether the client asks to be told how its engine was chosen."""
+    return request.headers.get(EXPLAIN_HEADER, "").lower() in {"1", "true"}
 
 
 class ClientGone(Exception):

@@ -9,13 +9,17 @@ import aiohttp
 import msgspec
 
 from control_plane.adapters.checked_addresses import CheckedAddresses, CheckedResolver
-from control_plane.domain import addressing
+from control_plane.domain import addressing, loads
 from control_plane.domain.ports import Model
 from control_plane.domain.registrations import is_model_id
 from sage_contracts.errors import AddressRefused
+from sage_contracts.management import EngineLoad
 
 ANSWER_BYTES = 1024 * 1024
 NO_SUCH_ROUTE = frozenset({404, 405, 501})
+QUIET_ROUNDS = 30
+"""An engine that tells no load is asked again only after so many rounds."""
+MOST_QUIET = 10_000
 
 
 @asynccontextmanager
@@ -37,6 +41,8 @@ class HTTPProber:
         self._http = http
         self._addresses = addresses
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._load_seconds = timeout_seconds
+        self._quiet: dict[tuple[str, int], int] = {}
 
     async def answers(self, host: str, port: int) -> bool:
         """By `/health`, or by `/v1/models` where the engine has no such route."""
@@ -54,17 +60,40 @@ class HTTPProber:
         window = _window(props) if props_status == 200 else None
         return _models(listed, window)
 
+    async def load(self, host: str, port: int) -> EngineLoad | None:
+        """From `/metrics` (vLLM, llama.cpp), else from `/api/ps` (Ollama), within the time of one probe."""
+        rounds = self._quiet.pop((host, port), 0)
+        if rounds > 0:
+            self._quiet[host, port] = rounds - 1
+            return None
+        try:
+            async with asyncio.timeout(self._load_seconds):
+                status, page = await self._fetch(host, port, "/metrics")
+                load = loads.of_metrics(page) if status == 200 else None
+                if load is None and status is not None:
+                    status, listed = await self._get(host, port, "/api/ps")
+                    load = loads.of_ollama(listed) if status == 200 else None
+        except TimeoutError:
+            return None
+        if load is None and status is not None and len(self._quiet) < MOST_QUIET:
+            self._quiet[host, port] = QUIET_ROUNDS
+        return load
+
     async def _get(self, host: str, port: int, path: str) -> tuple[int | None, object]:
-        """The status and the JSON answered; None for whatever kept it from answering, or from being asked."""
+        status, raw = await self._fetch(host, port, path)
+        return status, None if status is None else _json(raw)
+
+    async def _fetch(self, host: str, port: int, path: str) -> tuple[int | None, bytes]:
+        """The status and the body's beginning; None for whatever kept it from answering, or from being asked."""
         try:
             if addressing.literal(host) is not None:
                 await self._addresses.check(host)  # aiohttp asks no resolver about an address
             async with self._http.get(
                 addressing.base_url(host, port) + path, timeout=self._timeout, allow_redirects=False
             ) as response:
-                return response.status, _json(await _head(response))
+                return response.status, await _head(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, AddressRefused):
-            return None, None
+            return None, b""
 
 
 async def _head(response: aiohttp.ClientResponse) -> bytes:

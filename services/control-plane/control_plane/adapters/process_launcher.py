@@ -13,12 +13,11 @@ import psutil
 from msgspec import Struct
 
 from control_plane.domain.ports import LaunchFailed, Process
+from control_plane.domain.presets import Line
 
 LOG_BYTES = 16 * 1024 * 1024
 """A log longer than this is set aside as `<id>.log.1` when its engine is started again."""
 
-LAST_BYTES = 2_000
-LAST_LINES = 10
 LOOK_SECONDS = 0.05
 KILLED_SECONDS = 5.0
 """How long the kernel may take to end a killed process; one that hangs in a driver takes longer, and is let be."""
@@ -46,13 +45,13 @@ class ProcessLauncher:
         self._stop_seconds = stop_seconds
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def start(self, engine_id: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
+    async def start(self, engine_id: str, line: Line) -> Process:
         async with self._locks[engine_id]:
             running = await self.find(engine_id)
             if running is not None:
                 return running
             try:
-                return await asyncio.to_thread(self._start, engine_id, command, env)
+                return await asyncio.to_thread(self._start, engine_id, line.command, line.env)
             except (OSError, ValueError, psutil.Error) as error:
                 raise LaunchFailed(str(error)) from error
 
@@ -73,14 +72,19 @@ class ProcessLauncher:
             await self._gone(kept, KILLED_SECONDS)
             self._pid_file(engine_id).unlink(missing_ok=True)
 
-    async def last_lines(self, engine_id: str) -> str:
+    async def forget(self, engine_id: str) -> None:
+        if await self.find(engine_id) is None:
+            for file in (self._log_file(engine_id), self._log_file(engine_id).with_suffix(".log.1")):
+                file.unlink(missing_ok=True)
+
+    async def last_lines(self, engine_id: str, *, count: int = 10, most_bytes: int = 2_000) -> list[str]:
         try:
             with self._log_file(engine_id).open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_BYTES))
-                text = log.read().decode("utf-8", "replace")
+                log.seek(max(0, log.seek(0, os.SEEK_END) - most_bytes))
+                text = log.read(most_bytes).decode("utf-8", "replace")
         except OSError:
-            return ""
-        return "\n".join(text.strip().splitlines()[-LAST_LINES:])
+            return []
+        return text.strip().splitlines()[-count:]
 
     async def running(self) -> Sequence[str]:
         found = sorted(path.stem for path in self._folder.glob("*.pid"))

@@ -18,53 +18,21 @@ WELL_KNOWN_PORTS = (11434, 1234, 8080, 8001)
 """Ollama, LM Studio, llama.cpp, vLLM."""
 
 MODELS_AN_ENGINE = 32
+MOST_LISTED = 1000
+STATIC = "SAGE_CONTROL_PLANE_STATIC_ENGINES"
 
 Address = tuple[str, int]
 
 
-class Discoveries:
-    """
-    The settings are the truth about static engines: one that they name is registered as soon as it answers, with every
-    model it serves; one that they no longer name is forgotten. What an operator drained stays drained.
-    """
+class Admissions:
+    """Registers what answers at an address, with every model it serves."""
 
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        registrations: Registrations,
-        prober: Prober,
-        static: Sequence[Address],
-        well_known: Sequence[Address],
-    ) -> None:
+    def __init__(self, *, registry: Registry, registrations: Registrations, prober: Prober) -> None:
         self._registry = registry
         self._registrations = registrations
         self._prober = prober
-        self._static = tuple(static)
-        self._well_known = tuple(well_known)
-        self._pending = set(static)
-        self._begun = False
-        self._version = 0
 
-    async def look(self) -> None:
-        """Register what answers now. Called again and again: an engine may come up late, the registry may be lost."""
-        try:
-            snapshot = await self._registry.snapshot()
-            if not self._begun:
-                await self._forget(snapshot.records.values())
-                for address in self._well_known:
-                    await self._admit(address, "discovered")
-                self._begun = True
-            if snapshot.version < self._version:  # the registry has lost its data
-                self._pending = set(self._static)
-            self._version = snapshot.version
-            for address in sorted(self._pending):
-                if await self._admit(address, "static"):
-                    self._pending.discard(address)
-        except StoreUnavailable as error:
-            log.debug("engines not looked for", extra={"error": error.message})
-
-    async def _admit(self, address: Address, source: Source) -> bool:
+    async def admit(self, address: Address, source: Source, origin: str) -> bool:
         """Whether there is nothing more to do for this address."""
         host, port = address
         models = list(await self._prober.models(host, port))[:MODELS_AN_ENGINE]
@@ -79,19 +47,60 @@ class Discoveries:
                 await self._registry.swap(old=record, new=None)
         for model in models:
             if model.model_id not in stopped:
-                await self._register(address, model, source)
+                await self._register(address, model, source, origin)
         return True
 
-    async def _register(self, address: Address, model: Model, source: Source) -> None:
+    async def _register(self, address: Address, model: Model, source: Source, origin: str) -> None:
         host, port = address
         kind = kind_of(model.model_id)
         request = wire.RegisterEngine(host=host, port=port, model_id=model.model_id, engine_kind=kind)
         try:
-            record = await self._registrations.register(request, source=source)
+            record = await self._registrations.register(request, source=source, origin=origin)
         except InvalidRequest as error:
             log.error("engine not registered", extra={"address": f"{host}:{port}", "error": error.message})  # noqa: TRY400 - told, not traced
             return
         log.info("engine found", extra={"engine": record.engine_id, "source": source})
+
+
+class Discoveries:
+    """
+    The settings are the truth about static engines: one that they name is registered as soon as it answers, with every
+    model it serves; one that they no longer name is forgotten. What an operator drained stays drained.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        admissions: Admissions,
+        static: Sequence[Address],
+        well_known: Sequence[Address],
+    ) -> None:
+        self._registry = registry
+        self._admissions = admissions
+        self._static = tuple(static)
+        self._well_known = tuple(well_known)
+        self._pending = set(static)
+        self._begun = False
+        self._version = 0
+
+    async def look(self) -> None:
+        """Register what answers now. Called again and again: an engine may come up late, the registry may be lost."""
+        try:
+            snapshot = await self._registry.snapshot()
+            if not self._begun:
+                await self._forget(snapshot.records.values())
+                for address in self._well_known:
+                    await self._admissions.admit(address, "discovered", f"port {address[1]} of this machine")
+                self._begun = True
+            if snapshot.version < self._version:  # the registry has lost its data
+                self._pending = set(self._static)
+            self._version = snapshot.version
+            for address in sorted(self._pending):
+                if await self._admissions.admit(address, "static", STATIC):
+                    self._pending.discard(address)
+        except StoreUnavailable as error:
+            log.debug("engines not looked for", extra={"error": error.message})
 
     async def _forget(self, records: Iterable[Record]) -> None:
         for record in records:
@@ -102,6 +111,11 @@ class Discoveries:
 def addresses(urls: Sequence[str]) -> list[Address]:
     """Base URLs as hosts and ports; raises InvalidRequest that shows the one that is none."""
     return [_address(url) for url in urls]
+
+
+def dns_names(texts: Sequence[str]) -> list[Address]:
+    """DNS names with a port; raises InvalidRequest that shows the one that is none."""
+    return [_address(f"http://{text}") for text in texts]
 
 
 def kind_of(model_id: str) -> EngineKind:

@@ -87,6 +87,7 @@ class Engines:
         await self._changes.change(record.engine_id, self._stopped)
         if not await self._launches.end(record):
             return False
+        await self._launches.forget(record)
         kept = found(await self._registry.snapshot(), record.engine_id)
         return await self._registry.swap(old=kept, new=None) is not None
 

@@ -14,6 +14,10 @@ log = logging.getLogger(__name__)
 STATES: tuple[State, ...] = ("STARTING", "READY", "DRAINING", "STOPPED", "ERROR")
 
 
+LONGEST_ALIAS = 256
+HEAVIEST = 1000.0
+
+
 class Fleets:
     def __init__(self, registry: Registry, counts: Counts) -> None:
         self._registry = registry
@@ -49,4 +53,18 @@ def _engine(record: Record) -> FleetEngine:
         max_concurrent_requests=record.max_concurrent_requests,
         context_tokens=record.context_tokens,
         created=int(record.created_at),
+        aliases=_aliases(record.metadata.get("aliases")),
+        weight=_weight(record.metadata.get("weight")),
     )
+
+
+def _aliases(told: object) -> tuple[str, ...]:
+    """Metadata is free; what is no list of names is no aliases."""
+    names = told if isinstance(told, list) else []
+    return tuple(name for name in names if isinstance(name, str) and 0 < len(name) <= LONGEST_ALIAS)
+
+
+def _weight(told: object) -> float:
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return 1.0
+    return float(told) if 0 < told <= HEAVIEST else 1.0

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from control_plane.domain.records import Record, Sighting, Snapshot
-from sage_contracts.management import GPU
+from control_plane.domain.presets import Line
+from control_plane.domain.records import Record, Sighting, Snapshot, Source
+from sage_contracts.management import GPU, EngineLoad
 
 Clock = Callable[[], float]
 """Unix seconds."""
@@ -73,12 +74,30 @@ class Prober(Protocol):
         """What it serves; empty when it does not say."""
         ...
 
+    async def load(self, host: str, port: int) -> EngineLoad | None:
+        """What it says about its load; None when it says nothing."""
+        ...
+
 
 class Addresses(Protocol):
     """Decides which hosts may be connected to."""
 
     async def check(self, host: str) -> None:
         """Raises AddressRefused. A name that cannot be resolved now passes: it is checked again at each connect."""
+        ...
+
+
+class Roster(Protocol):
+    """A list of engines that others keep. The origin of each engine on it begins with `name`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def source(self) -> Source: ...
+
+    async def listed(self) -> Mapping[tuple[str, int], str]:
+        """Each engine's host and port, and where it was found; raises Unavailable where the list cannot be read."""
         ...
 
 
@@ -95,9 +114,14 @@ class LaunchFailed(Exception):
 
 
 class Launcher(Protocol):
-    """Starts engines on this machine and finds them again, also after a restart of the control-plane."""
+    """
+    Starts engines and finds them again, also after a restart of the control-plane: as processes, as containers, or, by
+    an adapter yet to be written, as pods. It keeps what it needs for that outside this process, under the engine's id.
 
-    async def start(self, engine_id: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
+    Every method raises Unavailable where what does the work (a Docker engine, say) is away; nothing is known then.
+    """
+
+    async def start(self, engine_id: str, line: Line) -> Process:
         """The engine's process, started unless one is running already. Raises LaunchFailed."""
         ...
 
@@ -109,8 +133,12 @@ class Launcher(Protocol):
         """End the process and everything it started: politely, then by force. Returns when it is gone."""
         ...
 
-    async def last_lines(self, engine_id: str) -> str:
-        """The end of what it printed."""
+    async def forget(self, engine_id: str) -> None:
+        """Remove what is left of an engine that ended, its log too."""
+        ...
+
+    async def last_lines(self, engine_id: str, *, count: int = 10, most_bytes: int = 2_000) -> list[str]:
+        """The end of what it printed, also after it ended; empty when nothing is known of it."""
         ...
 
     async def running(self) -> Sequence[str]:

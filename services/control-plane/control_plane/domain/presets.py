@@ -13,6 +13,8 @@ from sage_contracts.fleet import EngineKind
 from sage_contracts.management import Port, StartEngine
 
 _PLACEHOLDER = re.compile(r"\{(host|port|model|tensor_parallel_size|pipeline_parallel_size)\}")
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+Kind = Literal["process", "docker"]
 _PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size")
 
 
@@ -23,12 +25,19 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `command` is run without a shell; `{host}`, `{port}`, `{model}`, `{tensor_parallel_size}` and
     `{pipeline_parallel_size}` are replaced in it and in `env`. `ports` is the first and the last port it may get;
     without it any free one. It has `ready_seconds` to answer for the first time.
+
+    Of kind `docker` it is a container of `image`, `command` its arguments and `volumes` what it sees of the machine.
+    With `gpus` it gets so many of those with the most free memory, each with at least `gpu_memory_gb` of it.
     """
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    command: tuple[str, ...] = ()
     model: Annotated[str, Meta(min_length=1, max_length=256)]
-    kind: Literal["process"] = "process"
+    kind: Kind = "process"
+    image: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    volumes: tuple[str, ...] = ()
+    gpus: Annotated[int, Meta(ge=0, le=64)] = 0
+    gpu_memory_gb: Annotated[float, Meta(ge=0)] = 0.0
     engine_kind: EngineKind = "llm"
     ports: tuple[Port, Port] | None = None
     env: dict[str, str] = {}
@@ -55,10 +64,14 @@ SMOLLM2 = Preset(
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A command ready to be run."""
+    """A command ready to be run, and what it is run in."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
+    port: int = 0
+    image: str | None = None
+    volumes: tuple[str, ...] = ()
+    gpu_ids: tuple[int, ...] = ()
 
 
 class Presets:
@@ -67,6 +80,9 @@ class Presets:
 
     def named(self, name: str) -> Preset | None:
         return self._by_name.get(name)
+
+    def kinds(self) -> set[Kind]:
+        return {preset.kind for preset in self._by_name.values()}
 
     def chosen(self, request: StartEngine) -> Preset:
         """
@@ -107,9 +123,11 @@ def line(
     tensor_parallel_size: int = 1,
     pipeline_parallel_size: int = 1,
     extra_args: Sequence[str] = (),
+    gpu_ids: Sequence[int] = (),
 ) -> Line:
+    """In a container `{host}` is every address: its port is published at the host's own."""
     values = {
-        "host": host,
+        "host": "0.0.0.0" if preset.kind == "docker" else host,  # noqa: S104
         "port": str(port),
         "model": preset.model,
         "tensor_parallel_size": str(tensor_parallel_size),
@@ -120,7 +138,15 @@ def line(
         return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
     command = (*(filled(part) for part in preset.command), *extra_args)
-    return Line(command, {name: filled(value) for name, value in preset.env.items()})
+    visible = {VISIBLE_GPUS: ",".join(map(str, gpu_ids))} if gpu_ids and preset.kind == "process" else {}
+    return Line(
+        command,
+        visible | {name: filled(value) for name, value in preset.env.items()},
+        port=port,
+        image=preset.image,
+        volumes=preset.volumes,
+        gpu_ids=tuple(gpu_ids),
+    )
 
 
 def complaints(presets: Sequence[Preset]) -> list[str]:
@@ -133,6 +159,10 @@ def complaints(presets: Sequence[Preset]) -> list[str]:
         seen.add(preset.name)
         if preset.ports is not None and preset.ports[0] > preset.ports[1]:
             told.append(f"preset {preset.name!r}: its ports end before they begin")
+        if preset.kind == "process" and (not preset.command or preset.image or preset.volumes):
+            told.append(f"preset {preset.name!r}: a process has a command, and neither image nor volumes")
+        if preset.kind == "docker" and not preset.image:
+            told.append(f"preset {preset.name!r}: kind docker needs an image")
         one_port = preset.ports is not None and preset.ports[0] == preset.ports[1]
         if not one_port and not _mentions(preset, "port"):
             told.append(f"preset {preset.name!r}: neither command nor env has {{port}}")

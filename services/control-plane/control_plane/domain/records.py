@@ -7,8 +7,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from sage_contracts.fleet import EngineKind, State
+from sage_contracts.management import EngineLoad
 
-Source = Literal["registered", "started", "static", "discovered"]
+Source = Literal["registered", "started", "static", "discovered", "dns", "docker"]
 """How an engine came into the registry."""
 
 
@@ -31,12 +32,16 @@ class Launch(Struct, frozen=True, kw_only=True):
     tensor_parallel_size: int = 1
     pipeline_parallel_size: int = 1
     extra_args: tuple[str, ...] = ()
+    kind: Literal["process", "docker"] = "process"
+    gpu_ids: tuple[int, ...] = ()
+    gpu_memory_gb: float = 0.0
 
 
 class Record(Struct, frozen=True, kw_only=True):
     """
     One engine. `tag` is new at every change and stands first: the store compares it without reading the rest.
 
+    `origin` says where a `source` that is not an operator found it; `vanished`, that it is drained for that reason.
     What changes with every probe is not here but in Sighting: a record changes only when the fleet does.
     """
 
@@ -57,13 +62,19 @@ class Record(Struct, frozen=True, kw_only=True):
     drain_until: float | None = None
     last_error: str | None = None
     launch: Launch | None = None
+    origin: str | None = None
+    vanished: bool = False
 
 
 class Sighting(Struct, frozen=True, kw_only=True):
-    """What the last probe saw: when the engine last answered, in unix seconds, and how many probes it missed since."""
+    """
+    What the last probe saw: when the engine last answered, in unix seconds, how many probes it missed since, and the
+    load it told, if it tells one.
+    """
 
     last_answer: float | None = None
     misses: int = 0
+    load: EngineLoad | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ class Registrations:
         self._clock = clock
         self._start_seconds = start_seconds
 
-    async def register(self, request: wire.RegisterEngine, *, source: Source = "registered") -> Record:
+    async def register(
+        self, request: wire.RegisterEngine, *, source: Source = "registered", origin: str | None = None
+    ) -> Record:
         """
         The engine at this address: looked at, then kept. The same registration again changes nothing.
 
@@ -51,7 +53,7 @@ class Registrations:
         for _ in range(ATTEMPTS):
             snapshot = await self._registry.snapshot()
             old = _existing(snapshot, asked, model.model_id)
-            new = self._fresh(asked, model, snapshot, answered=answered, source=source)
+            new = self._fresh(asked, model, snapshot, answered=answered, source=source, origin=origin)
             if old is not None:
                 new = self._updated(old, new, answered=answered)
             kept = new if new is old else await self._registry.swap(old=old, new=new)
@@ -68,7 +70,14 @@ class Registrations:
         return answers or bool(models), models
 
     def _fresh(
-        self, asked: wire.RegisterEngine, model: Model, snapshot: Snapshot, *, answered: bool, source: Source
+        self,
+        asked: wire.RegisterEngine,
+        model: Model,
+        snapshot: Snapshot,
+        *,
+        answered: bool,
+        source: Source,
+        origin: str | None,
     ) -> Record:
         now = self._clock()
         return Record(
@@ -78,6 +87,7 @@ class Registrations:
             port=asked.port,
             state="READY" if answered else "STARTING",
             source=source,
+            origin=origin,
             created_at=now,
             engine_kind=asked.engine_kind,
             max_concurrent_requests=asked.max_concurrent_requests or 256,

@@ -1,16 +1,22 @@
 """What operators ask: which engines there are, how they are, what they do."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
-from control_plane.domain import views
+from msgspec import structs
+
+from control_plane.domain import placing, views
 from control_plane.domain.changes import found
 from control_plane.domain.fleets import Fleets
 from control_plane.domain.ports import Clock, GPUs, Load
 from control_plane.domain.records import Record, Snapshot
 from sage_contracts import management as wire
 from sage_contracts import names
+from sage_contracts.errors import StoreUnavailable
 from sage_contracts.fleet import State
+
+log = logging.getLogger(__name__)
 
 SCHEDULING_POLICY = "least_busy"
 """How gateways choose among the engines of a model; they decide it, this only names it for old clients."""
@@ -19,11 +25,12 @@ SCHEDULING_POLICY = "least_busy"
 class Reports:
     """Every report but `gpus` raises StoreUnavailable while the registry is away."""
 
-    def __init__(self, *, fleets: Fleets, load: Load, gpus: GPUs, clock: Clock) -> None:
+    def __init__(self, *, fleets: Fleets, load: Load, gpus: GPUs, clock: Clock, node: str) -> None:
         self._fleets = fleets
         self._load = load
         self._gpus = gpus
         self._clock = clock
+        self._node = node
 
     async def engines(self, *, state: State | None = None, model: str | None = None) -> wire.Engines:
         snapshot, active = await self._look()
@@ -55,14 +62,24 @@ class Reports:
                 running_requests=sum(active.get(record.engine_id, 0) for record in records),
                 registered_instances=len(snapshot.records),
             ),
-            gpu=gpus,
+            gpu=self._with_engines(gpus, snapshot),
             engines=list(told.values()),
             managed_instances=[told[record.engine_id] for record in records if record.launch is not None],
         )
 
     async def gpus(self) -> wire.GPUs:
+        """Without the engines' names while the registry is away."""
         found_gpus, message = await self._gpus.read()
+        if found_gpus:
+            try:
+                found_gpus = self._with_engines(found_gpus, await self._fleets.fresh())
+            except StoreUnavailable as error:
+                log.debug("engines of GPUs not told", extra={"error": error.message})
         return wire.GPUs(gpus=found_gpus, message=message)
+
+    def _with_engines(self, gpus: list[wire.GPU], snapshot: Snapshot) -> list[wire.GPU]:
+        records = snapshot.records.values()
+        return [structs.replace(gpu, engines=placing.engines(records, self._node, gpu.index)) for gpu in gpus]
 
     async def _look(self) -> tuple[Snapshot, Mapping[str, int]]:
         return await self._fleets.fresh(), await self._load.active()

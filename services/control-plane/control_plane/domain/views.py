@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import structs
+
 from control_plane.domain import addressing
 from control_plane.domain.records import Record, Sighting, Snapshot
 from sage_contracts import management as wire
@@ -31,10 +33,20 @@ def engine(record: Record, snapshot: Snapshot, active: Mapping[str, int], now: f
         status=record.state,
         runtime=record.engine_kind,
         pid=launch.pid if launch else None,
-        gpu_ids=[],
+        gpu_ids=list(launch.gpu_ids) if launch else [],
         uptime_seconds=0.0 if record.state == "STOPPED" else round(max(0.0, now - began), 3),
         base_url=addressing.base_url(record.host, record.port),
+        load=load(record, sighting, active.get(record.engine_id, 0)),
     )
+
+
+def load(record: Record, sighting: Sighting, active: int) -> wire.EngineLoad | None:
+    """The engine's own figures; where it has none, how many requests the gateways have there."""
+    if record.state == "STOPPED":
+        return None
+    if sighting.load is None:
+        return wire.EngineLoad(source="gateways", running=active)
+    return structs.replace(sighting.load, running=active) if sighting.load.source == "ollama" else sighting.load
 
 
 def metadata(record: Record) -> dict[str, Any]:
@@ -42,10 +54,12 @@ def metadata(record: Record) -> dict[str, Any]:
     launch = record.launch
     ours: dict[str, Any] = {
         "source": record.source,
+        "origin": record.origin,
         "context_tokens": record.context_tokens,
         "drain_deadline": None if record.drain_until is None else _time(record.drain_until).isoformat(),
         "last_error": record.last_error,
         "preset": launch.preset if launch else None,
+        "launcher": launch.kind if launch else None,
         "node": launch.node if launch else None,
         "restarts": launch.restarts if launch else None,
     }

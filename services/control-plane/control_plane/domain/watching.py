@@ -11,6 +11,7 @@ from control_plane.domain.ports import Clock, Counts, Lease, LeaseLost, Load, Pr
 from control_plane.domain.records import Record, Sighting
 from control_plane.domain.states import Event, Life, step
 from sage_contracts.errors import EngineNotFound, StoreUnavailable
+from sage_contracts.management import EngineLoad
 
 log = logging.getLogger(__name__)
 
@@ -120,25 +121,31 @@ class Watch:
         probes = [asyncio.create_task(self._probe(record)) for record in watched]
         try:
             for probe in asyncio.as_completed(probes):
-                record, answered = await probe
-                await self._saw(record, answered=answered, fence=fence)
+                record, answered, load = await probe
+                await self._saw(record, answered=answered, load=load, fence=fence)
         finally:
             for task in probes:
                 task.cancel()
             await asyncio.gather(*probes, return_exceptions=True)
 
-    async def _probe(self, record: Record) -> tuple[Record, bool]:
+    async def _probe(self, record: Record) -> tuple[Record, bool, EngineLoad | None]:
+        """Of its load only an engine that answered before is asked: one that is away costs one connection a round."""
         await asyncio.sleep(self._spread_seconds * phase(record.engine_id))
-        answered = await self._prober.answers(record.host, record.port)
+        answers = self._prober.answers(record.host, record.port)
+        if record.state in {"READY", "DRAINING"}:
+            answered, load = await asyncio.gather(answers, self._prober.load(record.host, record.port))
+        else:
+            answered, load = await answers, None
         self._counts.probed(answered=answered)
-        return record, answered
+        return record, answered, load if answered else None
 
-    async def _saw(self, record: Record, *, answered: bool, fence: str) -> None:
+    async def _saw(self, record: Record, *, answered: bool, load: EngineLoad | None, fence: str) -> None:
         now = self._clock()
         before = self._seen[_key(record)]
         event = Event.ANSWERED if answered else Event.MISSED
         misses = step(Life(record.state, before.misses), event).misses
-        self._seen[_key(record)] = Sighting(last_answer=now if answered else before.last_answer, misses=misses)
+        last_answer = now if answered else before.last_answer
+        self._seen[_key(record)] = Sighting(last_answer=last_answer, misses=misses, load=load)
         if not answered and record.state == "STARTING" and record.ready_by is not None and now >= record.ready_by:
             event = Event.OVERDUE
         if step(Life(record.state, before.misses), event).state == record.state:

@@ -10,6 +10,7 @@ from control_plane.domain.engines import Engines
 from control_plane.domain.launches import Launches
 from control_plane.domain.registrations import Registrations
 from control_plane.domain.reports import Reports
+from control_plane.routes import examples
 from sage_chassis.bodies import decode_object
 from sage_contracts import management as wire
 from sage_contracts.fleet import State
@@ -33,12 +34,12 @@ async def without_body(request: Request[Any, Any, Any]) -> None:
         decode_object(body)
 
 
-@get(wire.INFO.route)
+@get(wire.INFO.route, operation_class=examples.INFO)
 async def read_info() -> wire.Info:
     return wire.Info(service="control-plane", status="running", endpoints=ENDPOINTS)
 
 
-@get(wire.LIST.route)
+@get(wire.LIST.route, operation_class=examples.LIST)
 async def list_engines(
     reports: NamedDependency[Reports],
     in_state: Annotated[State | None, QueryParameter(name="state")] = None,
@@ -47,12 +48,21 @@ async def list_engines(
     return await reports.engines(state=in_state, model=model)
 
 
-@get(wire.READ.route)
+@get(wire.READ.route, operation_class=examples.ONE)
 async def read_engine(engine_id: FromPath[str], reports: NamedDependency[Reports]) -> wire.Engine:
     return await reports.engine(engine_id)
 
 
-@post([wire.CREATE.route, wire.START.route], status_code=wire.START.status)
+@get(wire.LOGS.route, operation_class=examples.LOGS)
+async def read_logs(
+    engine_id: FromPath[str],
+    launches: NamedDependency[Launches],
+    lines: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+) -> wire.Logs:
+    return await launches.logs(engine_id, lines=lines)
+
+
+@post([wire.CREATE.route, wire.START.route], status_code=wire.START.status, operation_class=examples.START)
 async def start_engine(
     data: JSONBody[wire.StartEngine], launches: NamedDependency[Launches], reports: NamedDependency[Reports]
 ) -> wire.StartedEngine:
@@ -62,7 +72,7 @@ async def start_engine(
     return wire.StartedEngine(**fields, engine=engine, id=engine.engine_id)
 
 
-@post(wire.REGISTER.route, status_code=wire.REGISTER.status)
+@post(wire.REGISTER.route, status_code=wire.REGISTER.status, operation_class=examples.REGISTER)
 async def register_engine(
     data: JSONBody[wire.RegisterEngine],
     registrations: NamedDependency[Registrations],
@@ -72,19 +82,19 @@ async def register_engine(
     return await reports.engine(record.engine_id)
 
 
-@delete(wire.REMOVE.route, status_code=wire.REMOVE.status)
+@delete(wire.REMOVE.route, status_code=wire.REMOVE.status, operation_class=examples.STOP)
 async def remove_engine(
     engine_id: FromPath[str], engines: NamedDependency[Engines], *, drain: FromQuery[bool] = False
 ) -> wire.Stopped:
     return await engines.stop(engine_id, drain=drain)
 
 
-@post(wire.STOP.route, status_code=wire.STOP.status)
+@post(wire.STOP.route, status_code=wire.STOP.status, operation_class=examples.STOP)
 async def stop_engine(data: JSONBody[wire.StopEngine], engines: NamedDependency[Engines]) -> wire.Stopped:
     return await engines.stop(data.engine_id, drain=data.drain, deadline_seconds=data.deadline_seconds)
 
 
-@post(wire.DRAIN.route, status_code=wire.DRAIN.status, before_request=without_body)
+@post(wire.DRAIN.route, status_code=wire.DRAIN.status, operation_class=examples.ONE, before_request=without_body)
 async def drain_engine(
     engine_id: FromPath[str], engines: NamedDependency[Engines], reports: NamedDependency[Reports]
 ) -> wire.Engine:
@@ -92,7 +102,7 @@ async def drain_engine(
     return await reports.engine(record.engine_id)
 
 
-@post(wire.RESUME.route, status_code=wire.RESUME.status, before_request=without_body)
+@post(wire.RESUME.route, status_code=wire.RESUME.status, operation_class=examples.ONE, before_request=without_body)
 async def resume_engine(
     engine_id: FromPath[str], engines: NamedDependency[Engines], reports: NamedDependency[Reports]
 ) -> wire.Engine:
@@ -100,22 +110,22 @@ async def resume_engine(
     return await reports.engine(record.engine_id)
 
 
-@post(wire.PRUNE.route, status_code=wire.PRUNE.status, before_request=without_body)
+@post(wire.PRUNE.route, status_code=wire.PRUNE.status, operation_class=examples.PRUNE, before_request=without_body)
 async def prune_engines(engines: NamedDependency[Engines]) -> wire.Pruned:
     return await engines.prune()
 
 
-@get(wire.BACKENDS.route)
+@get(wire.BACKENDS.route, operation_class=examples.BACKENDS)
 async def read_backends(reports: NamedDependency[Reports]) -> wire.Backends:
     return await reports.backends()
 
 
-@get(wire.STATUS.route)
+@get(wire.STATUS.route, operation_class=examples.STATUS)
 async def read_status(reports: NamedDependency[Reports]) -> wire.ManagementStatus:
     return await reports.status()
 
 
-@get(wire.GPU_LIST.route)
+@get(wire.GPU_LIST.route, operation_class=examples.GPU_LIST)
 async def read_gpus(reports: NamedDependency[Reports]) -> wire.GPUs:
     return await reports.gpus()
 
@@ -124,6 +134,7 @@ ROUTES = [
     read_info,
     list_engines,
     read_engine,
+    read_logs,
     start_engine,
     register_engine,
     remove_engine,
