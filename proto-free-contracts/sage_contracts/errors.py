@@ -9,6 +9,7 @@ Every error a SAGE service may raise across a process boundary.
     * AddressRefused       400  address_refused
     * EngineUnreachable    400  engine_unreachable
     * SourceRefused        400  source_refused
+  * ForeignOrigin          403  foreign_origin
   * Unauthenticated        401  invalid_api_key
   * NotFound               404  not_found
     * ModelNotFound        404  model_not_found
@@ -110,6 +111,13 @@ class SourceRefused(InvalidRequest):
     """This folder may not be indexed: it is outside every allowed root, or cannot be read."""
 
     code = "source_refused"
+
+
+class ForeignOrigin(SageError):
+    """A page of another site asked, through its visitor's browser: loopback needs no key, so it is refused."""
+
+    code, type, status = "foreign_origin", "invalid_request_error", 403
+    may_retry = False
 
 
 class Unauthenticated(SageError):

@@ -268,3 +268,31 @@ async def test_the_compose_configuration_is_one_that_nginx_accepts(name: str, tm
     _, told = await process.communicate()
 
     assert process.returncode == 0, told.decode()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8000", 200),
+        ("LOCALHOST", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]:8000", 200),
+        ("evil.example", 403),
+        ("evil.example:8000", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("localhost.evil.example:8000", 403),
+    ],
+)
+async def test_on_loopback_the_door_answers_to_its_own_names_alone(host: str, status: int) -> None:
+    echo = Echo("any")
+    async with (
+        listening(echo) as port,
+        nginx(binaries.nginx(), {key: [f"127.0.0.1:{port}"] for key in NAMES}, own_names_only=True) as door,
+        ClientSession() as http,
+        http.get(f"http://127.0.0.1:{door}/health", headers={"Host": host}) as response,
+    ):
+        told = await response.json()
+
+    assert response.status == status
+    assert bool(echo.seen) is (status == 200)
+    assert status == 200 or told["error"]["code"] == "foreign_origin"

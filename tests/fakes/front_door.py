@@ -53,7 +53,9 @@ async def listening(handler: web.Application | Echo, port: int = 0) -> AsyncGene
 
 
 @asynccontextmanager
-async def nginx(binary: Path, upstreams: Mapping[str, list[str]]) -> AsyncGenerator[int]:
+async def nginx(
+    binary: Path, upstreams: Mapping[str, list[str]], *, own_names_only: bool = False
+) -> AsyncGenerator[int]:
     """`binary` with the local stack's configuration; yields the port of the front door."""
     with tempfile.TemporaryDirectory(prefix="sage-nginx-") as folder:
         port = free_port()
@@ -65,6 +67,7 @@ async def nginx(binary: Path, upstreams: Mapping[str, list[str]]) -> AsyncGenera
             open_files=1024,
             stop_seconds=1,
             as_root=True,
+            own_names_only=own_names_only,
         )
         config = Path(folder) / "nginx.conf"
         config.write_text(front_door.local(door, front_door.TEMPLATE.read_text()))

@@ -13,7 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from prometheus_client import CollectorRegistry
 
-from sage_chassis import errors, health, metrics, parents
+from sage_chassis import errors, health, metrics, origins, parents
 from sage_chassis.bodies import MAX_BODY_BYTES, StrictRequest
 from sage_chassis.health import Health
 from sage_chassis.requests import observed
@@ -58,6 +58,7 @@ def build(
     app = Litestar(
         route_handlers=[*routes, health.livez, health.readyz, metrics.read_metrics],
         dependencies=provided,
+        before_request=origins.refuse_foreign,
         exception_handlers=errors.HANDLERS,
         lifespan=[lifespan],
         request_class=StrictRequest,

@@ -22,7 +22,7 @@ CONTEXT_TOKENS = 8192
 """What the model was trained for; the slots share it."""
 
 SLOTS = 2
-MAX_TOKENS = 2048
+MAX_TOKENS = 512
 """The longest answer: a small model that has lost its thread goes on for ever, and a client may have left unnoticed."""
 
 EMBEDDING_TOKENS = 1024

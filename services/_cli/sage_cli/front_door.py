@@ -26,7 +26,11 @@ SERVICES = {"CHAT_GATEWAY": 8011, "SESSION_STORE": 8012, "RAG_INDEXER": 8013, "C
 
 @dataclass(frozen=True, slots=True)
 class FrontDoor:
-    """`upstreams` holds every address of each service, as `host:port`; chat-gateway may have several."""
+    """
+    `upstreams` holds every address of each service, as `host:port`; chat-gateway may have several.
+
+    `own_names_only` refuses requests for any name but loopback's.
+    """
 
     listen: str
     upstreams: Mapping[str, Sequence[str]]
@@ -35,6 +39,7 @@ class FrontDoor:
     open_files: int
     stop_seconds: int
     as_root: bool
+    own_names_only: bool
 
 
 def local(door: FrontDoor, template: str) -> str:
@@ -49,6 +54,7 @@ def local(door: FrontDoor, template: str) -> str:
         "STATE": "",
         "ACCESS_LOG": ACCESS_LOG,
         "LISTEN": door.listen,
+        "OTHER_HOSTS": "0" if door.own_names_only else "1",
         "UPSTREAMS": "\n".join(_upstream(name, servers) for name, servers in door.upstreams.items()),
     }
     return _filled(template, values | {name: _label(name) for name in door.upstreams})
@@ -70,6 +76,7 @@ def compose(template: str) -> str:
         "STATE": "/tmp/",  # noqa: S108 - the container's own
         "ACCESS_LOG": ACCESS_LOG,
         "LISTEN": "8000",
+        "OTHER_HOSTS": "1",
         "UPSTREAMS": "\n".join(lines),
     }
     return _filled(template, values | {name: f"$sage_{name.lower()}" for name in SERVICES})

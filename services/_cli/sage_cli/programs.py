@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sage_cli import front_door
-from sage_cli.engines import Choice
+from sage_cli.engines import Choice, is_loopback
 from sage_cli.front_door import FrontDoor
 from sage_cli.home import Home, Kept
 from sage_cli.settings import Settings
@@ -137,6 +137,7 @@ def nginx_conf(kept: Kept, settings: Settings) -> str:
         open_files=files,
         stop_seconds=max(1, round(settings.stop_seconds)),
         as_root=os.geteuid() == 0,
+        own_names_only=is_loopback(kept.host),
     )
     return front_door.local(door, front_door.TEMPLATE.read_text())
 
