@@ -1,6 +1,7 @@
 """Each policy as a table or over many draws, and the one predicate of who may be chosen."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -107,6 +108,13 @@ def test_of_two_drawn_by_lot_the_quicker_is_chosen_where_that_is_known() -> None
 
     assert drawn(power_of_two, [slow, quick]) == {"quick": 300}
     assert drawn(power_of_two, [unknown, quick]) == {"unknown": 300}
+
+
+def test_one_long_answer_does_not_starve_an_engine() -> None:
+    last_was_long = replace(candidate("a"), seconds=0.5)
+    last_was_short = replace(candidate("b"), seconds=0.2)
+
+    assert min(drawn(power_of_two, [last_was_long, last_was_short]).values()) > 100
 
 
 def test_a_slow_engine_gets_little() -> None:

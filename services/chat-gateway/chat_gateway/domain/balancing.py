@@ -17,6 +17,8 @@ BOUND = 1.25
 """How much more than the mean an engine may have in flight before its sessions or prefixes spill to the next one."""
 HOT_FROM = 16
 """With fewer than so many in flight no engine is hot, whatever the mean."""
+CLEARLY = 3.0
+"""How much longer an engine's answers must have taken lately to count against it: answers differ in length, too."""
 PREFIX_BYTES = 1024
 """How much of the prompt's beginning tells where its prefix is cached: about 16 blocks of 16 tokens."""
 
@@ -83,17 +85,18 @@ def least_busy(candidates: Sequence[Candidate], _: Wish, rng: Random) -> Candida
 
 def power_of_two(candidates: Sequence[Candidate], _: Wish, rng: Random) -> Candidate:
     """
-    Of two drawn by lot the one that would answer sooner: fewer in flight, and quicker lately where that is known.
+    Of two drawn by lot the one that would answer sooner: fewer in flight, or much quicker lately where that is known.
 
     A slow engine gets little; and gateways that do not yet know of each other's last requests do not all run to the
-    same engine.
+    same engine. Engines that are about as quick as each other share alike, whichever had the last long answer.
     """
     if len(candidates) == 1:
         return candidates[0]
     one, other = rng.sample(candidates, 2)
-    if one.seconds is None or other.seconds is None:
+    pace, other_pace = (one.seconds or 0.0, other.seconds or 0.0)
+    if min(pace, other_pace) <= 0 or max(pace, other_pace) < CLEARLY * min(pace, other_pace):
         return one if one.in_flight <= other.in_flight else other
-    return one if (one.in_flight + 1) * one.seconds <= (other.in_flight + 1) * other.seconds else other
+    return one if (one.in_flight + 1) * pace <= (other.in_flight + 1) * other_pace else other
 
 
 def session_affinity(candidates: Sequence[Candidate], wish: Wish, rng: Random) -> Candidate:
