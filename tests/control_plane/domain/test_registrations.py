@@ -1,4 +1,5 @@
 import pytest
+from msgspec import structs
 
 from control_plane.domain.discoveries import Admissions, Discoveries
 from control_plane.domain.ports import Model
@@ -105,6 +106,33 @@ async def test_static_engines_come_back_when_the_registry_was_lost(world: World)
     await discoveries.look()
 
     assert await world.models() == {"m": "static"}
+
+
+async def test_a_static_engine_pruned_while_it_was_away_is_found_again_when_it_answers(world: World) -> None:
+    discoveries = world.discoveries(static=[("gpu", 1)], well_known=[])
+    await discoveries.look()
+    world.prober.alive = set()
+    [known] = (await world.registry.snapshot()).records.values()
+    world.registry.put(structs.replace(known, state="ERROR"))
+    await discoveries.look()
+    world.registry.drop(known.engine_id)
+    await discoveries.look()
+    away = await world.models()
+    world.prober.alive = {1}
+    await discoveries.look()
+
+    assert (away, await world.models()) == ({}, {"m": "static"})
+
+
+async def test_a_static_engine_that_was_removed_while_it_was_well_stays_away(world: World) -> None:
+    discoveries = world.discoveries(static=[("gpu", 1)], well_known=[])
+    await discoveries.look()
+    await discoveries.look()
+    [known] = (await world.registry.snapshot()).records.values()
+    world.registry.drop(known.engine_id)
+    await discoveries.look()
+
+    assert await world.models() == {}
 
 
 async def test_an_address_that_is_refused_is_logged_and_not_tried_again(

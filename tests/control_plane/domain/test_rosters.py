@@ -14,17 +14,18 @@ from tests.control_plane.domain.fakes import FakeAddresses, FakeProber, FlakyReg
 
 
 class FakeRoster:
-    name = "dns vllm:80"
     source: Source = "dns"
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 80) -> None:
+        self.name = f"dns vllm:{port}"
+        self.port = port
         self.hosts: list[str] = []
         self.away = False
 
     async def listed(self) -> Mapping[Address, str]:
         if self.away:
             raise Unavailable("no answer")
-        return {(host, 80): self.name for host in self.hosts}
+        return {(host, self.port): self.name for host in self.hosts}
 
 
 class World:
@@ -97,6 +98,44 @@ async def test_what_is_listed_again_while_it_drains_comes_back(world: World) -> 
 
     assert (await world.rounds(2))["10.0.0.1"] in {"STARTING", "READY"}
     assert not any(one.vanished for one in await world.records())
+
+
+async def test_what_is_listed_again_when_it_has_stopped_is_admitted_anew(world: World) -> None:
+    world.roster.hosts = ["10.0.0.1", "10.0.0.2"]
+    await world.rounds()
+    world.roster.hosts = ["10.0.0.2"]
+    await world.rounds(ROUNDS_TO_VANISH)
+    [gone] = [one for one in await world.records() if one.host == "10.0.0.1"]
+    world.registry.put(structs.replace(gone, state="STOPPED"))
+    world.roster.hosts = ["10.0.0.1", "10.0.0.2"]
+
+    assert await world.rounds(2) == {"10.0.0.1": "READY", "10.0.0.2": "READY"}
+
+
+async def test_what_was_pruned_while_it_was_away_is_found_again(world: World) -> None:
+    world.roster.hosts = ["10.0.0.1"]
+    await world.rounds()
+    [known] = await world.records()
+    world.prober.alive = set()
+    world.registry.put(structs.replace(known, state="ERROR"))
+    await world.rounds()
+    world.registry.drop(known.engine_id)
+    away = await world.rounds()
+    world.prober.alive = {80}
+
+    assert (away, await world.rounds(ROUNDS_TO_RETRY + 1)) == ({}, {"10.0.0.1": "READY"})
+
+
+async def test_lists_whose_names_begin_alike_leave_each_other_s_engines_alone(world: World) -> None:
+    world.prober.alive, world.prober.served = {80, 8000}, {80: [Model("m")], 8000: [Model("m")]}
+    long = FakeRoster(8000)
+    world.rosters = world.reading(world.roster, long)
+    world.roster.hosts = long.hosts = ["10.0.0.1"]
+    await world.rounds()
+    long.away = True
+
+    await world.rounds(ROUNDS_TO_VANISH + 1)
+    assert {(one.port, one.state) for one in await world.records()} == {(80, "READY"), (8000, "READY")}
 
 
 async def test_what_an_operator_drained_or_stopped_stays_so_while_it_is_listed(world: World) -> None:

@@ -17,7 +17,7 @@ class DockerRoster:
     """A container is reached where its port is published, else at its own address."""
 
     source: Source = "docker"
-    name = "container "
+    name = "container"
 
     def __init__(self, docker: DockerEngine) -> None:
         self._docker = docker
@@ -26,7 +26,7 @@ class DockerRoster:
         def found(client: Any) -> dict[Address, str]:
             containers = client.containers.list(filters={"label": PORT_LABEL}, ignore_removed=True)[:MOST_LISTED]
             return {
-                address: f"{self.name}{container.name}"
+                address: f"{self.name} {container.name}"
                 for container in containers
                 for address in addresses(container.attrs)
             }

@@ -1,7 +1,7 @@
 """Engines that nobody has to register: those the operator's settings name, and those found on this machine."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from control_plane.domain import addressing
 from control_plane.domain.ports import Model, Prober, Registry
@@ -62,10 +62,29 @@ class Admissions:
         log.info("engine found", extra={"engine": record.engine_id, "source": source})
 
 
+class Ailing:
+    """
+    Engines that were in ERROR when last looked at.
+
+    Who prunes them means what is dead, not what may come back: they are looked for again. What is removed while it is
+    well stays away.
+    """
+
+    def __init__(self) -> None:
+        self._addresses: dict[str, Address] = {}
+
+    def removed(self, records: Mapping[str, Record]) -> set[Address]:
+        """Where those were that are in the registry no more."""
+        gone = {address for engine_id, address in self._addresses.items() if engine_id not in records}
+        self._addresses = {one.engine_id: (one.host, one.port) for one in records.values() if one.state == "ERROR"}
+        return gone
+
+
 class Discoveries:
     """
     The settings are the truth about static engines: one that they name is registered as soon as it answers, with every
-    model it serves; one that they no longer name is forgotten. What an operator drained stays drained.
+    model it serves, also after it was pruned while it was away; one that they no longer name is forgotten. What an
+    operator drained stays drained.
     """
 
     def __init__(
@@ -81,6 +100,7 @@ class Discoveries:
         self._static = tuple(static)
         self._well_known = tuple(well_known)
         self._pending = set(static)
+        self._ailing = Ailing()
         self._begun = False
         self._version = 0
 
@@ -96,6 +116,7 @@ class Discoveries:
             if snapshot.version < self._version:  # the registry has lost its data
                 self._pending = set(self._static)
             self._version = snapshot.version
+            self._pending |= self._ailing.removed(snapshot.records).intersection(self._static)
             for address in sorted(self._pending):
                 if await self._admissions.admit(address, "static", STATIC):
                     self._pending.discard(address)

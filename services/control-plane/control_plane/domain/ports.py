@@ -88,7 +88,7 @@ class Addresses(Protocol):
 
 
 class Roster(Protocol):
-    """A list of engines that others keep. The origin of each engine on it begins with `name`."""
+    """A list of engines that others keep. The origin of each engine on it is `name`, or that and an entry's."""
 
     @property
     def name(self) -> str: ...

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from control_plane.domain.changes import Changes, stepped
-from control_plane.domain.discoveries import Address, Admissions
+from control_plane.domain.discoveries import Address, Admissions, Ailing
 from control_plane.domain.ports import Clock, Registry, Roster
 from control_plane.domain.records import Record, Snapshot
 from control_plane.domain.states import Event
@@ -42,6 +42,7 @@ class Rosters:
         self._clock = clock
         self._drain_seconds = drain_seconds
         self._admitted: set[Address] = set()
+        self._ailing = Ailing()
         self._waits: Counter[Address] = Counter()
         self._missed: Counter[str] = Counter()
         self._version = 0
@@ -53,6 +54,7 @@ class Rosters:
             if snapshot.version < self._version:  # the registry has lost its data
                 self._admitted.clear()
             self._version = snapshot.version
+            self._admitted -= self._ailing.removed(snapshot.records)
             await self._forget_unlisted(snapshot.records.values())
             for roster in self._rosters:
                 await self._look_at(roster, snapshot)
@@ -70,7 +72,7 @@ class Rosters:
         for address, origin in sorted(listed.items()):
             await self._admit(address, roster, origin)
         for record in snapshot.records.values():
-            if record.source == roster.source and (record.origin or "").startswith(roster.name):
+            if _is_of(record, roster):
                 await self._follow(record, is_listed=(record.host, record.port) in listed)
 
     async def _admit(self, address: Address, roster: Roster, origin: str) -> None:
@@ -87,7 +89,10 @@ class Rosters:
     async def _follow(self, record: Record, *, is_listed: bool) -> None:
         if is_listed:
             del self._missed[record.engine_id]
-            if record.vanished:
+            if record.vanished and record.state == "STOPPED":  # it had finished before it was listed again
+                await self._registry.swap(old=record, new=None)
+                self._admitted.discard((record.host, record.port))
+            elif record.vanished:
                 await self._changes.apply(record.engine_id, Event.RESUME, vanished=False)
             return
         self._admitted.discard((record.host, record.port))
@@ -110,5 +115,11 @@ class Rosters:
         """Engines of a list that the settings no longer name."""
         for record in records:
             is_ours = record.source in {"dns", "docker"}
-            if is_ours and not any((record.origin or "").startswith(roster.name) for roster in self._rosters):
+            if is_ours and not any(_is_of(record, roster) for roster in self._rosters):
                 await self._registry.swap(old=record, new=None)
+
+
+def _is_of(record: Record, roster: Roster) -> bool:
+    """An origin is the list's name, or that and an entry's: `vllm:80` is not the list of `vllm:8000`."""
+    origin = record.origin or ""
+    return record.source == roster.source and (origin == roster.name or origin.startswith(f"{roster.name} "))
