@@ -94,8 +94,13 @@ def start(
 @engine_app.command()
 def stop(
     engine_id: EngineId,
-    drain: Annotated[bool, typer.Option("--drain", help="Let it finish what it is answering.")] = False,
-    deadline_seconds: Annotated[float | None, typer.Option(min=0, help="How long that may take.")] = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Let it finish what it is answering; without, that is cut off.")
+    ] = False,
+    deadline_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="How long that may take (300); what is then still being answered is cut off."),
+    ] = None,
     as_json: AsJSON = False,
     api_base: APIBase = None,
 ) -> None:

@@ -5,7 +5,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from types import FrameType
 from typing import Annotated
@@ -47,9 +47,10 @@ def start(
     signal.signal(signal.SIGTERM, _interrupted)
     with home.locked():
         up = _start(home, config, no_engine=no_engine, insecure=insecure)
-    _tell(up, as_json=as_json)
     if foreground:
-        _stay(home, config)
+        _stay(home, config, lambda: _tell(up, as_json=as_json))
+    else:
+        _tell(up, as_json=as_json)
 
 
 @app.command()
@@ -147,10 +148,11 @@ def _tell(up: Up, *, as_json: bool) -> None:
     out.print(f"  {'sage' if shutil.which('sage') else sys.argv[0]} chat", markup=False)
 
 
-def _stay(home: Home, config: Settings) -> None:
+def _stay(home: Home, config: Settings, tell: Callable[[], None]) -> None:
     """Until Ctrl-C or TERM, or until somebody else stops the stack; then leave nothing running."""
     supervisor = Supervisor(home)
     try:
+        tell()
         supervisor.wait()
     except KeyboardInterrupt:
         err.print("stopping")
