@@ -15,7 +15,7 @@ class Counter:
         self.places = 0
         self.served: list[str] = []
 
-    def start(self, name: str, *, choosy: bool = False) -> "asyncio.Task[str]":
+    def start(self, name: str, *, choosy: bool = False, model: str = "m") -> "asyncio.Task[str]":
         def attempt() -> str | None:
             if not self.places or (choosy and self.places < 10):
                 return None
@@ -23,7 +23,7 @@ class Counter:
             self.served.append(name)
             return name
 
-        return asyncio.create_task(self.lines.served(("llm", "m"), attempt, is_choosy=choosy))
+        return asyncio.create_task(self.lines.served(("llm", model), attempt, is_choosy=choosy))
 
     async def free(self, places: int) -> None:
         self.places += places
@@ -103,3 +103,27 @@ async def test_what_is_free_but_not_for_the_first_is_for_the_next() -> None:
     await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     assert served == ["b"]
+
+
+async def test_all_that_is_free_but_not_for_the_first_is_for_those_behind_it() -> None:
+    counter = Counter()
+    tasks = [counter.start("a", choosy=True), *(counter.start(name) for name in "bcd")]
+    await settle()
+    await counter.free(2)
+    served = list(counter.served)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert served == ["b", "c"]
+
+
+async def test_lines_for_the_same_engine_take_turns() -> None:
+    counter = Counter()
+    tasks = [counter.start(name, model=model) for model in ("m", "alias") for name in (f"{model}1", f"{model}2")]
+    await settle()
+    for _ in tasks:
+        await counter.free(1)
+    await asyncio.gather(*tasks)
+
+    assert counter.served == ["m1", "alias1", "m2", "alias2"]

@@ -52,18 +52,19 @@ class Lines:
                     await woken.wait()
                     woken.clear()
                     if (got := attempt()) is not None:
+                        self._lines[key] = self._lines.pop(key)  # the other lines' turn: they may want the same engine
+                        woken.set()  # what is free may be enough for the next, too
                         return got
                     if is_choosy:
                         _wake_next(line, place)
         except TimeoutError as error:
             raise WaitedTooLong from error
         finally:
-            was_first = next(iter(line)) is place
+            if next(iter(line)) is place or woken.is_set():
+                _wake_next(line, place)
             del line[place]
             if not line:
                 del self._lines[key]
-            elif was_first:
-                next(iter(line.values())).set()
 
 
 def _wake_next(line: dict[object, asyncio.Event], place: object) -> None:
