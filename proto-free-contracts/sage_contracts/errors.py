@@ -59,7 +59,7 @@ class SageError(Exception):
     Base of all errors with a meaning on the wire.
 
     `retry_after` is in seconds, sent as `Retry-After`. `may_retry = False` says that a repeat is useless or unsafe and
-    is sent as `x-should-retry: false`, which the OpenAI SDKs obey.
+    is sent as `x-should-retry: false`, which the OpenAI SDKs obey. `headers` are sent with it by who answers a client.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -72,6 +72,7 @@ class SageError(Exception):
         self.message = message
         self.param = param
         self.retry_after = retry_after
+        self.headers: dict[str, str] = {}
 
     def body(self) -> ErrorBody:
         return ErrorBody(error=ErrorDetail(message=self.message, type=self.type, code=self.code, param=self.param))

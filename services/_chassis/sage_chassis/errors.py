@@ -45,8 +45,8 @@ def on_bug(request: AnyRequest, error: Exception) -> Response[ErrorBody]:
 
 
 def headers_of(error: SageError) -> Mapping[str, str]:
-    """`Retry-After` in whole seconds, and the SDKs' `x-should-retry` where a repeat cannot help."""
-    headers: dict[str, str] = {}
+    """The error's own, `Retry-After` in whole seconds, and the SDKs' `x-should-retry` where a repeat cannot help."""
+    headers = dict(error.headers)
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if not error.may_retry:

@@ -1,6 +1,7 @@
 """Engines that refuse, break off, hang or are not there."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -97,6 +98,17 @@ async def test_an_engine_that_is_gone_is_a_503(shared_redis: RedisServer) -> Non
         answer = await gate.chat()
 
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "no_engine_available", "1")
+
+
+@pytest.mark.parametrize("script", [Script(status=502), Script(status=500), Script(cut_at_once=True)])
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions"])
+async def test_a_failure_has_a_receipt_for_who_asks(shared_redis: RedisServer, script: Script, path: str) -> None:
+    async with gateway(shared_redis, FakeEngine(script=script)) as gate:
+        answer = await gate.post(path, {**chat_body(), "prompt": "hi"}, x_sage_explain="1")
+        plain = await gate.chat()
+
+    assert (answer.status, len(json.loads(answer.headers["X-Sage-Receipt"])["attempts"])) == (502, 1)
+    assert "X-Sage-Receipt" not in plain.headers
 
 
 @pytest.mark.parametrize("state", ["STARTING", "DRAINING", "STOPPED", "ERROR"])

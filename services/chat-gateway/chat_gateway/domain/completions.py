@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from chat_gateway.domain.grounding import Grounding, Grounds, grounded
 from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
 from chat_gateway.domain.quoting import Quoter
 from chat_gateway.domain.reading import is_error, usage_of
+from chat_gateway.domain.receipts import Trail
 from chat_gateway.domain.refusing import message_of, passed_on
 from chat_gateway.domain.relaying import relayed
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
@@ -23,7 +25,7 @@ from chat_gateway.domain.requests import Ask, with_fields
 from chat_gateway.domain.resolving import Route, Routes
 from chat_gateway.domain.turns import OpenTurn, Turns
 from sage_contracts.chat import ModelPeek, Retrieval
-from sage_contracts.errors import UpstreamError
+from sage_contracts.errors import SageError, UpstreamError
 from sage_contracts.fleet import EngineKind
 from sage_contracts.names import RECEIPT_HEADER, SESSION_ID_HEADER
 
@@ -76,11 +78,13 @@ class Completions:
         measured = Measured("chat", route.label, self._meter, self._clock)
         prepared = await self._prepared(ask, route)
         wish = Wish(ask.session_id, prepared.prompt)
-        opened = await self._dispatch.open(route, Sending(CHAT_PATH, prepared.body, ask.streamed, wish))
-        headers = _told(opened, explained=ask.explained)
-        if not prepared.is_read and not route.is_pipeline:
-            return await _plain(opened, measured, headers)
-        return await self._read(opened, measured, prepared, route, headers)
+        trail = self._dispatch.trail(route)
+        with _explained(trail, wanted=ask.explained):
+            opened = await self._dispatch.open(route, Sending(CHAT_PATH, prepared.body, ask.streamed, wish), trail)
+            headers = _told(trail, wanted=ask.explained)
+            if not prepared.is_read and not route.is_pipeline:
+                return await _plain(opened, measured, headers)
+            return await self._read(opened, measured, prepared, route, headers)
 
     async def pass_through(
         self, operation: Operation, kind: EngineKind, raw: bytes, peek: ModelPeek, *, explained: bool = False
@@ -90,8 +94,11 @@ class Completions:
         measured = Measured(operation, route.label, self._meter, self._clock)
         body = raw if route.model == peek.model else with_fields(raw, model=route.model)
         streamed = bool(peek.stream) and kind == "llm"
-        opened = await self._dispatch.open(route, Sending(_PATHS[operation], body, streamed, Wish(text=raw)))
-        return await _plain(opened, measured, _told(opened, explained=explained))
+        sending = Sending(_PATHS[operation], body, streamed, Wish(text=raw))
+        trail = self._dispatch.trail(route)
+        with _explained(trail, wanted=explained):
+            opened = await self._dispatch.open(route, sending, trail)
+            return await _plain(opened, measured, _told(trail, wanted=explained))
 
     async def _prepared(self, ask: Ask, route: Route) -> _Prepared:
         retrieval = ask.retrieval if ask.retrieval is not None else _by_default(ask, route)
@@ -167,8 +174,18 @@ async def _streamed(
     return StreamReply(pieces, headers)
 
 
-def _told(opened: Opened, *, explained: bool) -> dict[str, str]:
-    return {RECEIPT_HEADER: opened.trail.header()} if explained else {}
+@contextmanager
+def _explained(trail: Trail, *, wanted: bool) -> Iterator[None]:
+    """A failure is told how it came to be, too."""
+    try:
+        yield
+    except SageError as error:
+        error.headers |= _told(trail, wanted=wanted)
+        raise
+
+
+def _told(trail: Trail, *, wanted: bool) -> dict[str, str]:
+    return {RECEIPT_HEADER: trail.header()} if wanted else {}
 
 
 def _by_default(ask: Ask, route: Route) -> Retrieval | None:

@@ -104,14 +104,18 @@ class Dispatch:
         loads.when_free(lines.wake)
         fleet.when_changed(lambda _: lines.wake())
 
-    async def open(self, route: Route, sending: Sending) -> Opened:
+    def trail(self, route: Route) -> Trail:
+        """For a request that is about to be opened: whoever holds it can tell of it also when that fails."""
+        return Trail(route.label, self._chooser.policy, self._fleet.version)
+
+    async def open(self, route: Route, sending: Sending, trail: Trail | None = None) -> Opened:
         """
         The first engine's answer that is one: never the same engine twice, three at most, all before the first byte.
 
         Waits in line while every engine is at its limit. Raises what the last attempt failed with; an engine's own
         refusal of the request is returned as its answer.
         """
-        trail = Trail(route.label, self._chooser.policy, self._fleet.version)
+        trail = trail or self.trail(route)
         try:
             return await self._opened(route, sending, trail)
         finally:
