@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.bench.engine import Bare, engines
 from tests.bench.load import Load, load
+from tests.bench.probes import probes
 from tests.fakes.stack import Stack, local_stack
 
 ALONE = 400
@@ -36,6 +37,7 @@ def main() -> None:
             console.print(f"the stack started in {time.perf_counter() - began:.1f} s")
             asyncio.run(measure(stack, kinds))
             tell_memory(stack)
+        console.print(asyncio.run(probes(Path(folder), int(kinds[0].engine.rpartition(":")[2]))))
 
 
 async def measure(stack: Stack, kinds: tuple[Bare, Bare]) -> None:
