@@ -18,6 +18,9 @@ from aiohttp import web
 
 from tests.fakes.cluster import free_port
 
+OVERTAKEN_SECONDS = 0.1
+"""How long what was said has to arrive before the connection is reset: a reset overtakes it."""
+
 OUT_OF_MEMORY = b'data: {"error": {"message": "out of memory", "type": "server_error", "code": 500}}'
 
 
@@ -219,6 +222,7 @@ class FakeEngine:
         for number, frame in enumerate(answer.frames()):
             await self._turn(script, number)
             if script.cut_after == number:
+                await asyncio.sleep(OVERTAKEN_SECONDS)
                 _cut(request)
                 return response
             if script.stop_after == number:

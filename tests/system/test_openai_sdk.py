@@ -150,7 +150,7 @@ async def test_a_wrong_model_is_told_which_ones_exist(client: openai.AsyncOpenAI
 async def test_an_engine_that_dies_in_mid_stream_raises_in_the_sdk(
     client: openai.AsyncOpenAI, engine: FakeEngine
 ) -> None:
-    engine.then(words=("one", " two", " three"), cut_after=2, delay=0.2)  # what a reset overtakes is lost
+    engine.then(words=("one", " two", " three"), cut_after=2)
     stream = await client.chat.completions.create(
         model=engine.model, messages=[{"role": "user", "content": "Hi"}], stream=True
     )
