@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+from concurrent.futures import CancelledError
+from queue import Queue
 
 import pytest
 
-from sage_client.client import Client
+from sage_client.client import Client, Loop
 from sage_client.failures import NoBackendAvailable
 from tests.client.fleet import fleet
 from tests.fakes.cluster import free_port
@@ -53,6 +55,28 @@ async def test_several_threads_share_one() -> None:
         await asyncio.to_thread(client.close)
 
     assert {answer.text for answer in answers} == {"You said: Hello"}
+
+
+def test_a_thread_that_waits_is_let_go_when_another_closes_the_client() -> None:
+    loop, outcomes = Loop(), Queue[str]()
+
+    async def for_ever() -> None:
+        outcomes.put("waiting")
+        await asyncio.Event().wait()
+
+    def wait() -> None:
+        try:
+            loop.run(for_ever())
+        except CancelledError:
+            outcomes.put("let go")
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    begun = outcomes.get(timeout=5)
+    loop.close()
+
+    assert (begun, outcomes.get(timeout=5)) == ("waiting", "let go")
+    thread.join()
 
 
 def test_with_none_there_it_says_so_and_leaves_no_thread() -> None:

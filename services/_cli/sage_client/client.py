@@ -17,7 +17,7 @@ T = TypeVar("T")
 F = TypeVar("F", ChatFrame, Completion)
 
 
-class _Loop:
+class Loop:
     """Runs coroutines for threads that have no loop. A caller that is interrupted cancels what it waits for."""
 
     def __init__(self) -> None:
@@ -40,14 +40,23 @@ class _Loop:
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(_cancelled())  # or threads that still wait for an answer would wait for ever
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+
+
+async def _cancelled() -> None:
+    """Whatever else was begun here is cancelled, and over."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 class Stream(Generic[F]):
     """`for frame in stream`. Leaving early: `stream.close()`, or use it in `with`; the engine then stops too."""
 
-    def __init__(self, loop: _Loop, stream: AsyncStream[F]) -> None:
+    def __init__(self, loop: Loop, stream: AsyncStream[F]) -> None:
         self._loop = loop
         self._stream: AsyncStream[F] = stream
         self.session_id = stream.session_id
@@ -85,7 +94,7 @@ class Client:
 
     def __init__(self, base_url: str | Sequence[str], *, direct: bool = False, limits: Limits | None = None) -> None:
         self._client = AsyncClient(base_url, direct=direct, limits=limits)
-        self._loop = _Loop()
+        self._loop = Loop()
         self._loop.run(self._client.__aenter__())
 
     def __enter__(self) -> Self:
