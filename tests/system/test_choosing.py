@@ -169,11 +169,13 @@ async def test_who_waited_for_nothing_is_told_when_to_come_again(shared_redis: R
         first = asyncio.create_task(gate.chat("first"))
         await within(engine.asked)
         answers = await asyncio.gather(*(gate.chat() for _ in range(4)))
+        explained = await gate.chat(headers=EXPLAIN)
         engine.gate.set()
         await first
 
     assert {(answer.status, answer.code) for answer in answers} == {(429, "engines_busy")}
     assert sorted(answer.headers["retry-after"] for answer in answers) == ["1", "2", "3", "3"]
+    assert [one["excluded"] for one in json.loads(explained.headers["X-Sage-Receipt"])["candidates"]] == ["full"]
     assert len(engine.seen) == 1
 
 

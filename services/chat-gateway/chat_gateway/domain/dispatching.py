@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from chat_gateway.domain.balancing import NO_WISH, Wish
-from chat_gateway.domain.choosing import Choice, Chooser
+from chat_gateway.domain.choosing import Chooser
 from chat_gateway.domain.fleet import Fleet
 from chat_gateway.domain.loads import Loads
 from chat_gateway.domain.ports import (
@@ -76,7 +76,6 @@ class Opened:
 class _Place:
     """What was chosen, and taken at once: `target` is None when no engine is left."""
 
-    choice: Choice | None
     target: Target | None
     free: Callable[[], None]
 
@@ -154,32 +153,35 @@ class Dispatch:
     async def _place(self, route: Route, wish: Wish, tried: set[str], trail: Trail) -> _Place:
         """An engine chosen and counted as one; waits while all are full. Raises EnginesBusy."""
         if route.upstream is not None:
-            return _Place(None, route.upstream, self._loads.take(route.upstream.engine_id))
+            return _Place(route.upstream, self._loads.take(route.upstream.engine_id))
         key = (route.kind, route.model)
-        place = None if self._lines.length(key) else self._taken(route, wish, tried)
+
+        def taken() -> _Place | None:
+            return self._taken(route, wish, tried, trail)
+
+        place = None if self._lines.length(key) else taken()
         if place is None:
             began = self._clock()
             self._meter.waiting(route.label, 1)
             try:
-                place = await self._lines.served(key, lambda: self._taken(route, wish, tried), is_choosy=bool(tried))
+                place = await self._lines.served(key, taken, is_choosy=bool(tried))
             except (LineFull, WaitedTooLong) as error:
                 raise self._busy(route, error) from error
             finally:
                 self._meter.waiting(route.label, -1)
                 trail.waited_seconds += self._clock() - began
-        if place.choice is not None:
-            trail.candidates = place.choice.candidates
         return place
 
-    def _taken(self, route: Route, wish: Wish, tried: set[str]) -> _Place | None:
+    def _taken(self, route: Route, wish: Wish, tried: set[str], trail: Trail) -> _Place | None:
         """None while it is worth waiting. Chosen and counted in one step, so that a place is not given twice."""
         choice = self._chooser.choose(route.kind, route.model, wish, tried=tried)
+        trail.candidates = choice.candidates
         if choice.engine is None:
-            return None if choice.is_worth_waiting else _Place(choice, None, _nothing)
+            return None if choice.is_worth_waiting else _Place(None, _nothing)
         engine = choice.engine
         model = None if engine.model_id == route.model else engine.model_id
         target = Target(engine.engine_id, engine.base_url.rstrip("/") + "/v1", model=model)
-        return _Place(choice, target, self._loads.take(engine.engine_id))
+        return _Place(target, self._loads.take(engine.engine_id))
 
     def _busy(self, route: Route, error: Exception) -> EnginesBusy:
         waiting = self._lines.length((route.kind, route.model))
