@@ -58,6 +58,16 @@ async def test_a_started_process_runs_in_a_group_of_its_own_with_a_log(
     assert await launcher.running() == ["e1"]
 
 
+async def test_a_process_that_could_not_be_found_again_is_not_left_behind(
+    launcher: ProcessLauncher, tmp_path: Path
+) -> None:
+    (tmp_path / "engines" / "e1.new").mkdir(parents=True)
+    with pytest.raises(LaunchFailed):
+        await launcher.start("e1", Line(tuple(SLEEPS), {}))
+
+    assert not [child for child in psutil.Process().children() if child.cmdline() == SLEEPS]
+
+
 async def test_nothing_is_started_twice(launcher: ProcessLauncher) -> None:
     first = await launcher.start("e1", Line(tuple(SLEEPS), {}))
     second = await launcher.start("e1", Line(tuple(SLEEPS), {}))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -105,11 +106,21 @@ class ProcessLauncher:
                 start_new_session=True,
             )
         child.returncode = 0  # it may outlive us, and is reaped by its pid: Popen need not mind it
-        kept = _seen(child.pid)
+        try:
+            kept = self._keep(engine_id, child.pid)
+        except BaseException:  # nobody would find it again
+            _signal_group(child.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
+            raise
+        return Process(kept.pid, kept.started_at)
+
+    def _keep(self, engine_id: str, pid: int) -> _Kept:
+        kept = _seen(pid)
         fresh = self._pid_file(engine_id).with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode(kept))
         fresh.replace(self._pid_file(engine_id))
-        return Process(kept.pid, kept.started_at)
+        return kept
 
     def _is_alive(self, kept: _Kept) -> bool:
         _reap(kept.pid)
