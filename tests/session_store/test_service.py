@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from session_store.app import assemble, create_app
 from session_store.settings import Settings
 from tests.fakes.cluster import free_port, serve
-from tests.fakes.redis_server import RedisServer, redis_server
+from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
 
 TURN = {"turn_id": "1", "messages": [{"role": "user", "content": "hello"}]}
 ROUTES = [
@@ -63,7 +63,7 @@ async def away(http: aiohttp.ClientSession) -> list[str]:
         async with http.request(method, path, json=body) as response:
             code = (await response.json()).get("error", {}).get("code")
         seconds = time.monotonic() - began
-        told = (response.status, code, int(response.headers.get("Retry-After", 0)) > 0, seconds < 2)
+        told = (response.status, code, int(response.headers.get("Retry-After", 0)) > 0, seconds < AWAY_SECONDS)
         if told != (503, "store_unavailable", True, True):
             wrong.append(f"{method} {path}: {told}, {seconds:.2f} s")
 

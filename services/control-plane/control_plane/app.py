@@ -191,7 +191,14 @@ def _parts(config: Settings, outside: _Outside) -> Parts:
             start_seconds=config.start_seconds,
         ),
         launches=launches,
-        reports=Reports(fleets=fleets, load=outside.load, gpus=outside.gpus, clock=time.time, node=_node(config)),
+        reports=Reports(
+            fleets=fleets,
+            load=outside.load,
+            gpus=outside.gpus,
+            clock=time.time,
+            node=_node(config),
+            policy=config.policy,
+        ),
         fleets=fleets,
         health=Health(SERVICE, optional={"redis": _redis_check(outside.redis)}),
     )

@@ -25,6 +25,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     node: Annotated[
         str, Meta(description="This control-plane's name among its replicas; empty for the host's name.")
     ] = ""
+    policy: Annotated[
+        str,
+        Meta(
+            description="How the gateways choose an engine, as told in the status.",
+            extra={"env": "SAGE_CHAT_GATEWAY_POLICY"},
+        ),
+    ] = "power_of_two"
     probe_seconds: Annotated[float, Meta(gt=0, description="How often each engine is probed.")] = 2.0
     probe_timeout_seconds: Annotated[float, Meta(gt=0, description="How long a probe waits for its answer.")] = 1.0
     start_seconds: Annotated[

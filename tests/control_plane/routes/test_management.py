@@ -223,7 +223,7 @@ async def test_the_status_tells_of_everything(plane: ControlPlane) -> None:
     assert status == 200
     assert told["control_plane"] == {
         "running": True,
-        "scheduling_policy": "least_busy",
+        "scheduling_policy": "power_of_two",
         "pending_requests": 0,
         "running_requests": 0,
         "registered_instances": 1,

@@ -18,14 +18,16 @@ from sage_contracts.fleet import State
 
 log = logging.getLogger(__name__)
 
-SCHEDULING_POLICY = "least_busy"
-"""How gateways choose among the engines of a model; they decide it, this only names it for old clients."""
-
 
 class Reports:
-    """Every report but `gpus` raises StoreUnavailable while the registry is away."""
+    """
+    Every report but `gpus` raises StoreUnavailable while the registry is away.
 
-    def __init__(self, *, fleets: Fleets, load: Load, gpus: GPUs, clock: Clock, node: str) -> None:
+    `policy` is how gateways choose among the engines of a model: they decide, and old clients read it here.
+    """
+
+    def __init__(self, *, fleets: Fleets, load: Load, gpus: GPUs, clock: Clock, node: str, policy: str) -> None:
+        self._policy = policy
         self._fleets = fleets
         self._load = load
         self._gpus = gpus
@@ -57,7 +59,7 @@ class Reports:
         return wire.ManagementStatus(
             control_plane=wire.ControlPlaneStatus(
                 running=True,
-                scheduling_policy=SCHEDULING_POLICY,
+                scheduling_policy=self._policy,
                 pending_requests=0,
                 running_requests=sum(active.get(record.engine_id, 0) for record in records),
                 registered_instances=len(snapshot.records),

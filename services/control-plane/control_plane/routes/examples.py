@@ -119,7 +119,7 @@ STATUS = shown(
     wire.ManagementStatus(
         control_plane=wire.ControlPlaneStatus(
             running=True,
-            scheduling_policy="least_busy",
+            scheduling_policy="power_of_two",
             pending_requests=0,
             running_requests=2,
             registered_instances=1,
