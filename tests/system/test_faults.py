@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 import uuid
 from collections.abc import AsyncIterator
 
@@ -13,7 +14,10 @@ import pytest
 
 from tests.fakes.engine import FakeEngine, fake_engine
 from tests.fakes.stack import Stack
-from tests.system.conftest import Registered, until
+from tests.system.conftest import Registered, gone, served, until
+
+BUSY_SECONDS = 2.0
+"""What a machine that does other things as well may add to a time."""
 
 SERVICES = ("chat-gateway", "session-store", "rag-indexer", "control-plane")
 
@@ -164,3 +168,32 @@ async def test_streams_finish_when_a_service_is_told_to_stop(
     await until(lambda: healthy(http), seconds=30)
 
     assert heard == "".join(f" {number}" for number in range(12))
+
+
+async def test_a_dead_engine_is_an_error_within_seven_seconds_and_back_within_three_of_its_return(
+    http: aiohttp.ClientSession, registered: Registered
+) -> None:
+    model = f"dies-{uuid.uuid4().hex[:8]}"
+    async with fake_engine(model) as engine, registered(engine):
+        port = engine.port
+        async with http.get("/v1/management/engines", params={"model": model}) as listed:
+            engine_id = (await listed.json())["engines"][0]["engine_id"]
+
+        async def is_in(state: str) -> bool:
+            async with http.get(f"/v1/management/engines/{engine_id}") as found:
+                return bool((await found.json())["state"] == state)
+
+        await engine.stop()
+        began = time.monotonic()
+        await until(lambda: is_in("ERROR"), seconds=30)
+        until_error = time.monotonic() - began
+        await until(lambda: gone(http, model))
+        await engine.start(port)
+        began = time.monotonic()
+        await until(lambda: is_in("READY"), seconds=30)
+        await until(lambda: served(http, model))
+        until_back = time.monotonic() - began
+
+    print(f"dead engine in ERROR after {until_error:.1f} s, served again {until_back:.1f} s after its return")
+    assert until_error < 7 + BUSY_SECONDS
+    assert until_back < 3 + BUSY_SECONDS
