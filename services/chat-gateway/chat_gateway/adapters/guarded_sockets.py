@@ -10,10 +10,7 @@ import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-METADATA = frozenset(
-    ip_address(text) for text in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
-)
-"""Metadata services of clouds beside those that are link-local."""
+from sage_contracts.addresses import METADATA
 
 
 def guarded_socket(found: tuple[Any, ...]) -> socket.socket:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from sage_contracts.addresses import METADATA
 from sage_contracts.errors import AddressRefused
 
 IPAddress = IPv4Address | IPv6Address
@@ -14,20 +15,6 @@ PRIVATE: tuple[IPNetwork, ...] = tuple(
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
 """Private networks, carrier-grade NAT included: clusters number their pods from it."""
-
-METADATA = frozenset(
-    ip_address(text)
-    for text in (
-        "169.254.169.254",  # most clouds; link-local anyway
-        "169.254.170.2",  # container credentials
-        "100.100.100.200",
-        "168.63.129.16",
-        "192.0.0.192",
-        "fd00:ec2::254",
-        "fd20:ce::254",
-    )
-)
-"""Where clouds hand out credentials: never an engine, whatever network the operator allows."""
 
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
