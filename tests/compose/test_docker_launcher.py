@@ -51,7 +51,7 @@ def image(docker_images: None) -> str:
 
 
 @pytest.fixture
-def node() -> Iterator[str]:
+def node(docker_engine: None) -> Iterator[str]:
     """A node's name of this test's own, whose containers are gone afterwards."""
     name = f"test-{uuid4().hex[:8]}"
     yield name
