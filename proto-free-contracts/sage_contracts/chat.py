@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sage_contracts.call import Call, Empty, Opaque
-from sage_contracts.sessions import NewSession, Retitle, Retitled, Session, SessionCleared, SessionDeleted
+from sage_contracts.sessions import NewSession, ReadQuery, Retitle, Retitled, Session, SessionCleared, SessionDeleted
+from sage_contracts.turns import OnConflict
 
 
 class Retrieval(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class ChatPeek(Struct, frozen=True, kw_only=True):
     model: str | None = None
     stream: bool | None = None
     session_id: str | None = None
+    session_branch: str | None = None
+    on_conflict: OnConflict | None = None
     rag: bool | Retrieval | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -115,11 +118,42 @@ class Attempt(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class PromptTokens(Struct, frozen=True, kw_only=True):
+    """What each part of a prompt takes, in tokens as estimated; `request` is what the client sent itself."""
+
+    request: int
+    history: int = 0
+    memory: int = 0
+    passages: int = 0
+
+
+class RecalledItem(Struct, frozen=True, kw_only=True):
+    id: str
+    kind: str
+    score: float
+    message_id: str | None = None
+
+
+class PromptReceipt(Struct, frozen=True, kw_only=True):
+    """
+    What was put into a prompt beside what the client sent. `messages_dropped` of the history did not fit, or were left
+    to memory; the first twelve hits are told, and the passages with their scores in the answer's `context`.
+    """
+
+    tokens: PromptTokens
+    memory_backend: str | None = None
+    messages_told: int = 0
+    messages_dropped: int = 0
+    memory: list[RecalledItem] = []
+    passages: int = 0
+
+
 class Receipt(Struct, frozen=True, kw_only=True):
     """
     How a request's engine was chosen: the `X-Sage-Receipt` header, in JSON.
 
-    `candidates` are as they were when the last attempt's engine was chosen, the first twelve of them.
+    `candidates` are as they were when the last attempt's engine was chosen, the first twelve of them. `prompt` is told
+    of chats with a session or with retrieval.
     """
 
     model: str
@@ -130,6 +164,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
     more_candidates: int
     attempts: list[Attempt]
     waited_seconds: float
+    prompt: PromptReceipt | UnsetType = UNSET
 
 
 CHAT_COMPLETIONS = Call("POST", "/v1/chat/completions", Opaque, Opaque)
@@ -139,7 +174,7 @@ MODELS = Call("GET", "/v1/models", Empty, ModelList)
 MESSAGE = Call("POST", "/api/chat/message", SimpleMessage, Opaque)
 CHAT_SESSIONS = Call("GET", "/api/chat/sessions", Empty, Opaque)
 CREATE_CHAT_SESSION = Call("POST", "/api/chat/sessions", NewSession, Session)
-READ_CHAT_SESSION = Call("GET", "/api/chat/sessions/{session_id}", Empty, Session)
+READ_CHAT_SESSION = Call("GET", "/api/chat/sessions/{session_id}", ReadQuery, Session)
 DELETE_CHAT_SESSION = Call("DELETE", "/api/chat/sessions/{session_id}", Empty, SessionDeleted)
 CLEAR_CHAT_SESSION = Call("POST", "/api/chat/sessions/{session_id}/clear", Empty, SessionCleared)
 RETITLE_CHAT_SESSION = Call("PATCH", "/api/chat/sessions/{session_id}/title", Retitle, Retitled)

@@ -9,16 +9,28 @@ Every error a SAGE service may raise across a process boundary.
     * AddressRefused       400  address_refused
     * EngineUnreachable    400  engine_unreachable
     * SourceRefused        400  source_refused
+    * IdempotencyKeyReused 422  idempotency_key_reused
   * ForeignOrigin          403  foreign_origin
   * Unauthenticated        401  invalid_api_key
   * NotFound               404  not_found
     * ModelNotFound        404  model_not_found
     * SessionNotFound      404  session_not_found
+    * MessageNotFound      404  message_not_found
+    * BranchNotFound       404  branch_not_found
+    * MemoryItemNotFound   404  memory_item_not_found
+    * CollectionNotFound   404  collection_not_found
+    * DocumentNotFound     404  document_not_found
+    * PassageNotFound      404  passage_not_found
     * EngineNotFound       404  engine_not_found
     * UnknownRoute         404  unknown_route
   * Conflict               409  conflict
     * EngineIdTaken        409  engine_id_taken
+    * SessionBusy          409  session_busy
+    * TurnLost             409  turn_lost
+    * BranchExists         409  branch_exists
     * BuildRunning         409  build_running
+    * NoEarlierIndex       409  no_earlier_index
+    * IndexMismatch        409  index_mismatch
   * RateLimited            429  rate_limit_exceeded
     * EnginesBusy          429  engines_busy
   * UpstreamError          502  upstream_error
@@ -31,6 +43,7 @@ Every error a SAGE service may raise across a process boundary.
   * Unavailable            503  unavailable
     * NoEngineAvailable    503  no_engine_available
     * StoreUnavailable     503  store_unavailable
+      * StoreFull          503  store_full
     * ServiceUnavailable   503  service_unavailable
 """
 
@@ -114,6 +127,13 @@ class SourceRefused(InvalidRequest):
     code = "source_refused"
 
 
+class IdempotencyKeyReused(InvalidRequest):
+    """The key belongs to another request's body: it names one request for good."""
+
+    code, status = "idempotency_key_reused", 422
+    may_retry = False
+
+
 class ForeignOrigin(SageError):
     """A page of another site asked, through its visitor's browser: loopback needs no key, so it is refused."""
 
@@ -137,6 +157,32 @@ class SessionNotFound(NotFound):
     code = "session_not_found"
 
 
+class MessageNotFound(NotFound):
+    code = "message_not_found"
+
+
+class BranchNotFound(NotFound):
+    code = "branch_not_found"
+
+
+class MemoryItemNotFound(NotFound):
+    code = "memory_item_not_found"
+
+
+class CollectionNotFound(NotFound):
+    code = "collection_not_found"
+
+
+class DocumentNotFound(NotFound):
+    code = "document_not_found"
+
+
+class PassageNotFound(NotFound):
+    """No passage of this id is in the index any more: its text has changed, or is gone."""
+
+    code = "passage_not_found"
+
+
 class EngineNotFound(NotFound):
     code = "engine_not_found"
 
@@ -158,8 +204,36 @@ class EngineIdTaken(Conflict):
     code = "engine_id_taken"
 
 
+class SessionBusy(Conflict):
+    """Another turn of this session is under way; the message says whose and since when."""
+
+    code = "session_busy"
+
+
+class TurnLost(Conflict):
+    """The session has gone on without this turn, which took too long: what it answered is not stored."""
+
+    code = "turn_lost"
+
+
+class BranchExists(Conflict):
+    code = "branch_exists"
+
+
+class NoEarlierIndex(Conflict):
+    """There is no version before the one that is served, so that nothing can be rolled back to."""
+
+    code = "no_earlier_index"
+
+
+class IndexMismatch(Conflict):
+    """The index was made by another encoder: its vectors cannot be compared with this one's. Build it anew."""
+
+    code = "index_mismatch"
+
+
 class BuildRunning(Conflict):
-    """An index build is under way; only one runs at a time."""
+    """A build of this collection is under way; only one runs at a time."""
 
     code = "build_running"
 
@@ -230,6 +304,12 @@ class StoreUnavailable(Unavailable):
     """Redis or Qdrant is away."""
 
     code = "store_unavailable"
+
+
+class StoreFull(StoreUnavailable):
+    """The store's disk or memory is full: it can be read, and takes nothing new. Nothing was half written."""
+
+    code = "store_full"
 
 
 class ServiceUnavailable(Unavailable):

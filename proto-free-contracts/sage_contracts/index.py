@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from sage_contracts.call import Call, Empty
+from sage_contracts.names import DOCS_COLLECTION
 
 Stage = Literal["scanning", "chunking", "indexing", "publishing", "done"]
 
@@ -70,23 +71,56 @@ class SearchRequest(Struct, frozen=True, kw_only=True):
     top_k: Annotated[int, Meta(ge=1, le=50)] = 5
     collection: str | None = None
     filters: dict[str, Any] | None = None
+    """
+    `path_prefix`, `type` (one or a list), `modified_after` and `modified_before` (ISO 8601), and `meta`: an object of
+    front matter fields, each with the value, or a list of values, that it must have. All must hold.
+    """
 
 
-class Source(Struct, frozen=True, kw_only=True):
-    """Where a passage stands: `path` relative to the indexed folder; `lines` first and last, from 1, both included."""
+class Source(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    Where a passage stands: `path` relative to the indexed folder; `lines` first and last, from 1, both included.
+
+    `page` is told of formats that have pages, from 1; `lines` are then those of the page's text. `modified` is the
+    file's own time.
+    """
 
     path: str
     title: str
     heading: str
     anchor: str
     lines: tuple[int, int]
+    page: int | None = None
+    type: str = "text"
+    """markdown, text, rst, html, pdf, docx, code, csv, json or notebook."""
+    collection: str = DOCS_COLLECTION
+    modified: datetime | None = None
 
 
 class Passage(Struct, frozen=True, kw_only=True):
+    """`score` is at most 1 and compares the passages of one search; `meta` is the document's own front matter."""
+
     id: str
     text: str
     score: float
     source: Source
+    meta: dict[str, Any] = {}
+
+
+class PassageQuery(Struct, frozen=True, kw_only=True):
+    collection: str | None = None
+
+
+class How(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    How passages were looked for. `mode` is what was asked of the index; `degraded` says why it was less than wanted:
+    the encoder or the reranker was away.
+    """
+
+    mode: Literal["hybrid", "bm25", "dense"]
+    encoder: str
+    reranker: str | None = None
+    degraded: str | None = None
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -95,10 +129,12 @@ class Found(Struct, frozen=True, kw_only=True):
     passages: list[Passage]
     evidence: bool
     reason: str | None = None
+    how: How | None = None
 
 
 STATUS = Call("GET", "/admin/index/status", Empty, IndexStatus)
 BUILD = Call("POST", "/admin/index/build", BuildRequest, Built)
 DELETE = Call("DELETE", "/admin/index", Empty, IndexDeleted)
+PASSAGE = Call("GET", "/v1/retrieval/passages/{passage_id}", PassageQuery, Passage)
 SEARCH = Call("POST", "/v1/retrieval/search", SearchRequest, Found)
 INTERNAL_SEARCH = Call("POST", "/internal/search", SearchRequest, Found)

@@ -25,11 +25,26 @@ REQUEST_ID_HEADER = "X-Request-Id"
 SESSION_ID_HEADER = "X-Session-Id"
 EXPLAIN_HEADER = "X-Sage-Explain"
 RECEIPT_HEADER = "X-Sage-Receipt"
+IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
+BRANCH_HEADER = "X-Sage-Branch"
+"""The branch of its session that a chat's turn belongs to, where it is not `main`."""
+
+MEMORY_HEADER = "X-Sage-Memory"
+"""`off` on an answer that was given without its session, because the session-store is away."""
+
 SHOULD_RETRY_HEADER = "x-should-retry"
+
+MAIN_BRANCH = "main"
+"""The branch that a session begins with."""
+
+DOCS_COLLECTION = "docs"
+"""The collection meant where none is named."""
 
 DEFAULT_MODEL = "sage-default"
 """The built-in assistant, used when a chat names no model."""
 
+_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+_COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_:.-]{1,128}", re.ASCII)
 
 
@@ -46,6 +61,27 @@ def session_id(text: str) -> str:
 def engine_id(text: str) -> str:
     """`text` itself when it may name an engine; else InvalidRequest."""
     return _checked(text, "engine_id")
+
+
+def branch(text: str) -> str:
+    """`text` itself when it may name a branch; else InvalidRequest."""
+    return _checked(text, "branch")
+
+
+def collection(text: str) -> str:
+    """`text` itself when it may name a collection: it becomes a folder's name and a server's; else InvalidRequest."""
+    if _COLLECTION.fullmatch(text) is None:
+        raise InvalidRequest(
+            "collection must be 1 to 64 letters, digits or any of - _, and begin with no mark", param="collection"
+        )
+    return text
+
+
+def idempotency_key(text: str) -> str:
+    """`text` itself when it may be an Idempotency-Key: 1 to 255 visible ASCII characters; else InvalidRequest."""
+    if _KEY.fullmatch(text) is None:
+        raise InvalidRequest(f"{IDEMPOTENCY_KEY_HEADER} must be 1 to 255 visible ASCII characters")
+    return text
 
 
 def _checked(text: str, param: str) -> str:

@@ -13,7 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from prometheus_client import CollectorRegistry
 
-from sage_chassis import errors, health, metrics, origins, parents
+from sage_chassis import errors, health, metrics, origins, owners, parents
 from sage_chassis.bodies import MAX_BODY_BYTES, StrictRequest
 from sage_chassis.health import Health
 from sage_chassis.requests import observed
@@ -36,11 +36,12 @@ def build(
     parts: AbstractAsyncContextManager[P],
     kind: type[P],
     registry: CollectorRegistry,
+    owner: Callable[[StrictRequest], str] = owners.owner_of,
 ) -> Litestar:
     """
     The app of `service`: `parts` is entered when it starts and left when it stops.
 
-    Tests hand in parts of their own with `contextlib.nullcontext`.
+    Tests hand in parts of their own with `contextlib.nullcontext`. Routes are given the `owner` they act for.
     """
 
     @asynccontextmanager
@@ -55,6 +56,7 @@ def build(
         for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # a Protocol cannot say "dataclass"
     }
     provided["http_metrics"] = Provide(lambda: http_metrics, sync_to_thread=False)
+    provided["owner"] = Provide(_owner_by(owner), sync_to_thread=False)
     app = Litestar(
         route_handlers=[*routes, health.livez, health.readyz, metrics.read_metrics],
         dependencies=provided,
@@ -70,6 +72,13 @@ def build(
     )
     app.asgi_handler = observed(app.asgi_handler, http_metrics)
     return app
+
+
+def _owner_by(resolve: Callable[[StrictRequest], str]) -> Callable[..., str]:
+    def provide(request: StrictRequest) -> str:
+        return resolve(request)
+
+    return provide
 
 
 def _part(name: str) -> Callable[..., Any]:

@@ -41,7 +41,7 @@ async def create_chat_session(
 async def read_chat_session(
     session_id: FromPath[str], session_store: NamedDependency[ServiceClient]
 ) -> sessions.Session:
-    return await session_store.call(sessions.READ, Empty(), session_id=names.session_id(session_id))
+    return await session_store.call(sessions.READ, sessions.ReadQuery(), session_id=names.session_id(session_id))
 
 
 @delete(wire.DELETE_CHAT_SESSION.route, status_code=wire.DELETE_CHAT_SESSION.status)
