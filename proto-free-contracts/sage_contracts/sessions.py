@@ -250,6 +250,6 @@ SELECT = Call("POST", "/sessions/{session_id}/branches/{branch}/select", Empty, 
 EXPORT = Call("GET", "/sessions/{session_id}/export", ExportQuery, Opaque)
 IMPORT = Call("POST", "/sessions/import", Opaque, Imported)
 CONTEXT = Call("POST", "/internal/sessions/{session_id}/context", ContextRequest, SessionContext)
-COMMIT = Call("POST", "/internal/sessions/{session_id}/turns", Turn, TurnStored)
+COMMIT = Call("POST", "/internal/sessions/{session_id}/turns/append", Turn, TurnStored)
 MEMORY_CONFIG = Call("GET", "/memory/config", Empty, MemoryConfig)
 MEMORY_STATS = Call("GET", "/memory/stats", Empty, MemoryStats)

@@ -16,6 +16,7 @@ from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
 from session_store.domain.ports import StoredSessions
 from session_store.domain.records import MICROS, NewTurn, Outcome, RemovalReason, SessionKey
+from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
 from session_store.domain.views import message_of
 from tests.fakes.cluster import serve
@@ -60,13 +61,15 @@ class Desk:
 
     sessions: Sessions
     memories: Memories
+    remembering: Remembering
     stored: StoredSessions
     clock: Clock
     tally: CountedTally
 
     def served(self) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""
-        return serve(create_app(nullcontext(Parts(Health("session-store"), self.sessions, self.memories))))
+        parts = Parts(Health("session-store"), self.sessions, self.memories, self.remembering)
+        return serve(create_app(nullcontext(parts)))
 
 
 _desks = itertools.count()
@@ -89,8 +92,9 @@ def desk_over(
         ids=lambda: f"{place}-{next(numbers)}",
         ttl_us=int(ttl_seconds * MICROS),
     )
-    memory = ShortTerm(stored, max_dialogs=max_dialogs, budget_tokens=budget_tokens)
-    return Desk(sessions, Memories(memory, sessions, tally), stored, clock, tally)
+    memory = ShortTerm(max_dialogs=max_dialogs, budget_tokens=budget_tokens)
+    memories = Memories({"short_term": memory}, "short_term", tally)
+    return Desk(sessions, memories, Remembering(memories, sessions, stored), stored, clock, tally)
 
 
 @asynccontextmanager

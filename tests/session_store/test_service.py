@@ -29,7 +29,7 @@ ROUTES = [
     ("POST", "/sessions/cleanup", None),
     ("GET", "/internal/sessions/stats", None),
     ("POST", "/internal/sessions/s1/context", {}),
-    ("POST", "/internal/sessions/s1/turns", TURN),
+    ("POST", "/internal/sessions/s1/turns/append", TURN),
     ("GET", "/memory/stats", None),
 ]
 
@@ -84,14 +84,14 @@ async def until_ready(http: aiohttp.ClientSession) -> None:
 
 async def test_a_redis_that_is_gone_is_a_503_on_every_route_and_over_by_itself(server: RedisServer) -> None:
     async with running(server.url) as http:
-        stored = await status(http, "POST", "/internal/sessions/s1/turns", TURN)
+        stored = await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
         server.kill()
         wrong = await away(http)
         unready, told = await readiness(http)
         config = await status(http, "GET", "/memory/config")
         await server.restart()
         kept = await status(http, "GET", "/sessions/s1")
-        again = await status(http, "POST", "/internal/sessions/s1/turns", TURN)
+        again = await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
 
     assert wrong == []
     assert (unready, told["status"], told["checks"]["redis"]["ok"]) == (503, "not_ready", False)
@@ -100,7 +100,7 @@ async def test_a_redis_that_is_gone_is_a_503_on_every_route_and_over_by_itself(s
 
 async def test_a_redis_that_hangs_is_a_503_on_every_route_within_two_seconds(server: RedisServer) -> None:
     async with running(server.url) as http:
-        await status(http, "POST", "/internal/sessions/s1/turns", TURN)
+        await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
         server.signal(signal.SIGSTOP)
         try:
             wrong = await away(http)
@@ -120,7 +120,7 @@ async def test_the_service_starts_without_redis_and_becomes_ready(server: RedisS
         unready, _ = await readiness(http)
         await server.restart()
         await until_ready(http)
-        stored = await status(http, "POST", "/internal/sessions/s1/turns", TURN)
+        stored = await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
 
     assert (live, unready, stored) == (200, 503, 200)
 
@@ -135,7 +135,7 @@ async def test_readiness_shows_how_durable_redis_is(server: RedisServer) -> None
 
 async def test_sessions_expire_as_set(server: RedisServer) -> None:
     async with running(server.url, ttl="0.2s") as http:
-        await status(http, "POST", "/internal/sessions/s1/turns", TURN)
+        await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
         there = await status(http, "GET", "/sessions/s1")
         async with asyncio.timeout(5):
             while await status(http, "GET", "/sessions/s1") != 404:
@@ -150,7 +150,7 @@ async def test_sessions_expire_as_set(server: RedisServer) -> None:
 async def test_turns_and_contexts_are_counted(server: RedisServer) -> None:
     async with running(server.url) as http:
         for _ in range(2):
-            await status(http, "POST", "/internal/sessions/s1/turns", TURN)
+            await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
         await status(http, "POST", "/internal/sessions/s1/context", {"budget_tokens": 0})
         async with http.get("/metrics") as response:
             metrics = (await response.text()).splitlines()
@@ -172,7 +172,7 @@ async def test_many_clients_on_one_session_over_two_replicas_lose_and_double_not
                     "turn_id": name,
                     "messages": [{"role": "user", "content": f"q{name}"}, {"role": "assistant", "content": f"a{name}"}],
                 }
-                path = "/internal/sessions/shared/turns"
+                path = "/internal/sessions/shared/turns/append"
                 both = await asyncio.gather(*(status(replica, "POST", path, body) for replica in (one, other)))
                 assert both == [200, 200]
 
@@ -208,7 +208,7 @@ async def test_the_service_runs_as_a_program_and_stops_when_told(server: RedisSe
                     await asyncio.sleep(0.05)
                 else:
                     break
-        stored = await status(http, "POST", "/internal/sessions/s1/turns", TURN)
+        stored = await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
     process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(20):
         _, told = await process.communicate()

@@ -156,7 +156,7 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
     @invariant()
     def every_session_is_the_models(self) -> None:
         for name, kept in self.model.items():
-            told = self.run(self.desk.memories.context(self.owner, name, wire.ContextRequest()))
+            told = self.run(self.desk.remembering.context(self.owner, name, wire.ContextRequest()))
             session = self.run(self.desk.sessions.read(self.owner, name))
             assert texts(told.messages) == kept.context()
             assert texts(session.messages) == [text for _, text in kept.spoken]

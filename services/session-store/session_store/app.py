@@ -12,11 +12,14 @@ from prometheus_client import CollectorRegistry
 from sage_chassis import app, background, logs, redis_client, settings
 from sage_chassis.health import Health
 from sage_chassis.settings import Listen
+from sage_contracts.sessions import Backend
 from session_store.adapters.redis_durability import RedisDurability
 from session_store.adapters.redis_sessions import RedisSessions
 from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
+from session_store.domain.ports import Memory
 from session_store.domain.records import MICROS
+from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
 from session_store.metrics import Metrics
 from session_store.routes import memory, turns
@@ -31,6 +34,7 @@ class Parts:
     health: Health
     sessions: Sessions
     memories: Memories
+    remembering: Remembering
 
 
 @asynccontextmanager
@@ -41,10 +45,13 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     stored = RedisSessions(redis, ttl_ms=int(config.ttl_seconds * 1000))
     tally = Metrics(registry)
     sessions = Sessions(stored, tally, clock=time.time, ids=new_id, ttl_us=int(config.ttl_seconds * MICROS))
-    remembered = ShortTerm(stored, max_dialogs=config.max_dialogs, budget_tokens=config.budget_tokens)
+    registered: dict[Backend, Memory] = {
+        "short_term": ShortTerm(max_dialogs=config.max_dialogs, budget_tokens=config.budget_tokens)
+    }
+    memories = Memories(registered, config.memory_backend, tally)
 
     try:
-        async with background.running(durability.tell_once):
+        async with background.running(durability.tell_once, memories.run):
             yield Parts(
                 health=Health(
                     SERVICE,
@@ -52,7 +59,8 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
                     optional={"durability": durability.check},
                 ),
                 sessions=sessions,
-                memories=Memories(remembered, sessions, tally),
+                memories=memories,
+                remembering=Remembering(memories, sessions, stored),
             )
     finally:
         await redis.aclose()

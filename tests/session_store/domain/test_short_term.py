@@ -3,13 +3,13 @@
 import pytest
 
 from sage_contracts import sessions as wire
-from session_store.domain.memory.short_term import MESSAGES_A_DIALOG
+from session_store.domain.memories import MESSAGES_A_DIALOG
 from session_store.domain.ports import StoredSessions
 from tests.session_store.parts import Clock, Desk, desk_over, exchange, key, said, texts
 
 
 async def context(desk: Desk, budget: int | None = None, session_id: str = "s1") -> wire.SessionContext:
-    return await desk.memories.context("local", session_id, wire.ContextRequest(budget_tokens=budget))
+    return await desk.remembering.context("local", session_id, wire.ContextRequest(budget_tokens=budget))
 
 
 async def commit(desk: Desk, turn_id: str, messages: list[wire.NewMessage]) -> None:
@@ -107,7 +107,7 @@ async def test_use_is_full_at_most(
     if dialogs:
         await commit(desk, "1", [said("user", str(number)) for number in range(dialogs)])
 
-    stats = await desk.memories.stats("local")
+    stats = await desk.remembering.stats("local")
 
     use = stats.sessions["s1"]
     assert (use.dialog_count, use.max_dialogs, use.usage_percent) == (held, 3, percent)

@@ -14,7 +14,7 @@ from tests.session_store.parts import Clock, desk_over
 WITH_BODY = [
     ("POST", "/sessions"),
     ("PATCH", "/sessions/s1/title"),
-    ("POST", "/internal/sessions/s1/turns"),
+    ("POST", "/internal/sessions/s1/turns/append"),
     ("POST", "/internal/sessions/s1/context"),
 ]
 WITHOUT_BODY = [("POST", "/sessions/s1/clear"), ("POST", "/sessions/cleanup")]
@@ -24,7 +24,7 @@ WITH_ID = [
     ("DELETE", "/sessions/{id}"),
     ("POST", "/sessions/{id}/clear"),
     ("PATCH", "/sessions/{id}/title"),
-    ("POST", "/internal/sessions/{id}/turns"),
+    ("POST", "/internal/sessions/{id}/turns/append"),
     ("POST", "/internal/sessions/{id}/context"),
 ]
 

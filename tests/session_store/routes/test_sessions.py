@@ -117,7 +117,10 @@ async def test_a_session_is_cleared(http: aiohttp.ClientSession, desk: Desk) -> 
 async def test_a_session_is_deleted_once(http: aiohttp.ClientSession, desk: Desk) -> None:
     await talked(desk, "s1")
 
-    assert await answer(http, "DELETE", "/sessions/s1") == (200, {"status": "deleted", "session_id": "s1"})
+    assert await answer(http, "DELETE", "/sessions/s1") == (
+        200,
+        {"status": "deleted", "session_id": "s1", "removed": {}},
+    )
     assert (await answer(http, "DELETE", "/sessions/s1"))[0] == 404
 
 

@@ -97,7 +97,7 @@ async def test_a_malformed_id_is_refused(store: ServiceClient, name: str) -> Non
     ],
 )
 async def test_a_wrong_turn_is_a_400_and_stores_nothing(desk: Desk, body: dict[str, object]) -> None:
-    path = "/internal/sessions/s1/turns"
+    path = "/internal/sessions/s1/turns/append"
     async with desk.served() as url, aiohttp.ClientSession(url) as http, http.post(path, json=body) as response:
         error = (await response.json())["error"]
 

@@ -1,39 +1,73 @@
-"""What the engine is told of a conversation, and how the memory stands."""
+"""The memories there are: which of them a session has, what is told of it, remembered and erased."""
 
-from sage_contracts import sessions as wire
-from session_store.domain.keys import key_of
-from session_store.domain.ports import Memory, Tally
-from session_store.domain.sessions import Sessions
+import asyncio
+import logging
+from collections.abc import Mapping
 
-SHOWN_AT_MOST = 1_000
-"""Sessions told one by one in the statistics: the newest."""
+from sage_contracts.sessions import Backend, MemoryChoice
+from session_store.domain.ports import Further, Memory, Recalled, Tally
+from session_store.domain.records import Asked, Committed, SessionKey
+
+log = logging.getLogger(__name__)
+
+MESSAGES_A_DIALOG = 4
+"""How many are fetched for each dialog at first; a session with longer ones is read again, further back."""
+
+WAITING_AT_MOST = 10_000
+"""Turns that wait to be remembered; more are not."""
 
 
 class Memories:
-    def __init__(self, memory: Memory, sessions: Sessions, tally: Tally) -> None:
-        self._memory = memory
-        self._sessions = sessions
+    """`usual` is what a session gets that chooses none."""
+
+    def __init__(
+        self,
+        memories: Mapping[Backend, Memory],
+        usual: Backend,
+        tally: Tally,
+    ) -> None:
+        self._memories = memories
+        self._usual = memories[usual]
         self._tally = tally
+        self._waiting: asyncio.Queue[Committed] = asyncio.Queue(WAITING_AT_MOST)
 
-    async def context(self, owner: str, session_id: str, asked: wire.ContextRequest) -> wire.SessionContext:
-        recalled = await self._memory.recall(key_of(owner, session_id), asked.budget_tokens)
-        self._tally.context(kept=len(recalled.messages), dropped=recalled.dropped)
-        return wire.SessionContext(
-            session_id=session_id,
-            messages=list(recalled.messages),
-            dropped=recalled.dropped,
-            tokens=recalled.tokens,
-        )
+    @property
+    def usual(self) -> Memory:
+        return self._usual
 
-    def config(self) -> wire.MemoryConfig:
-        return wire.MemoryConfig(
-            backend=self._memory.backend, max_dialogs=self._memory.max_dialogs, config=self._memory.settings()
-        )
+    @property
+    def window(self) -> int:
+        """How many of a branch's newest messages to read at first."""
+        return (self._usual.max_dialogs + 1) * MESSAGES_A_DIALOG
 
-    async def stats(self, owner: str) -> wire.MemoryStats:
-        totals = await self._sessions.stats(owner)
-        newest = await self._sessions.newest(owner, SHOWN_AT_MOST)
-        return wire.MemoryStats(
-            total_sessions=totals.total_sessions,
-            sessions={record.session_id: self._memory.use(record.dialog_count) for record in newest},
-        )
+    def of(self, choice: MemoryChoice | None) -> Memory:
+        return self._usual if choice is None else self._memories.get(choice.backend, self._usual)
+
+    async def recalled(self, asked: Asked, further: Further) -> Recalled:
+        found = await self.of(asked.window.choice).recall(asked, further)
+        self._tally.context(kept=len(found.messages), dropped=found.dropped)
+        return found
+
+    def remember(self, committed: Committed) -> None:
+        """Later, in the order of the calls."""
+        try:
+            self._waiting.put_nowait(committed)
+        except asyncio.QueueFull:
+            log.warning("turn not remembered", extra={"session": committed.key.session_id, "why": "too many wait"})
+
+    async def run(self) -> None:
+        """Remember what waits, for as long as the service lives."""
+        while True:
+            committed = await self._waiting.get()
+            try:
+                await self.of(committed.choice).remember(committed)
+            except Exception:
+                log.exception("turn not remembered", extra={"session": committed.key.session_id})
+
+    async def erase(self, key: SessionKey) -> dict[str, int]:
+        """Of every memory, whichever the session had: it may have had another. SageError as Memory.erase."""
+        removed: dict[str, int] = {}
+        for memory in self._memories.values():
+            for kind, number in (await memory.erase(key)).items():
+                removed[kind] = removed.get(kind, 0) + number
+        return removed

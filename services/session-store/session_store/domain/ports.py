@@ -1,12 +1,17 @@
 """What the domain needs from outside: a place for sessions, a memory, a clock, ids, a tally."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sage_contracts.sessions import Backend, MemoryUse, Message
+from sage_contracts.memory import MemoryItem
+from sage_contracts.sessions import Backend, MemoryChoice, MemoryUse, Message
+from sage_contracts.turns import MemoryHit
+from session_store.domain.ranges import Ranges
 from session_store.domain.records import (
     Appended,
+    Asked,
+    Committed,
     NewTurn,
     Outcome,
     Page,
@@ -80,15 +85,32 @@ class StoredSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What a memory tells the engine. `dropped` counts what was said and is left out; replaced instructions are not."""
+    """
+    What a memory tells the engine: the newest messages, oldest first, and hits of what lies further back, best first.
+
+    `dropped` counts what was said and is left out; replaced instructions are not. `notice` is what keeps the memory
+    from working as it should, for people to read.
+    """
 
     messages: Sequence[Message]
     dropped: int
     tokens: int
+    hits: Sequence[MemoryHit] = ()
+    hit_tokens: int = 0
+    notice: str | None = None
+
+
+Further = Callable[[int], Awaitable[Window]]
+"""Reads so many of the newest messages of the branch that a turn was opened on."""
 
 
 class Memory(Protocol):
-    """One way to decide what of a conversation the engine is told."""
+    """
+    One way to remember a conversation beside its messages, and to choose what of it the engine is told.
+
+    Each tells the newest window. What is remembered beyond it lies in parts of the session, which are cleared, deleted
+    and counted with it and expire with it (`redis_keys.PARTS`), or elsewhere: then `erase` forgets it.
+    """
 
     @property
     def backend(self) -> Backend: ...
@@ -96,11 +118,31 @@ class Memory(Protocol):
     @property
     def max_dialogs(self) -> int: ...
 
-    async def recall(self, key: SessionKey, budget_tokens: int | None) -> Recalled:
-        """Raises StoreUnavailable when what it needs is away."""
+    async def recall(self, asked: Asked, further: Further) -> Recalled:
+        """Raises StoreUnavailable when the store is away; without another service it tells the window alone."""
         ...
 
-    def use(self, dialog_count: int) -> MemoryUse:
+    async def remember(self, committed: Committed) -> None:
+        """Called once for each turn, in the background; what it raises is logged, and makes no commit fail."""
+        ...
+
+    async def items(self, key: SessionKey, ranges: Ranges) -> list[MemoryItem]:
+        """What is remembered of the branch that lies at `ranges`, newest first."""
+        ...
+
+    async def forget(self, key: SessionKey, item_id: str) -> bool:
+        """False when there is no such item."""
+        ...
+
+    async def erase(self, key: SessionKey) -> dict[str, int]:
+        """
+        Leave nothing of the session outside its own parts; how much there was, by kind.
+
+        Raises SageError when what it needs is away: it is then asked again later.
+        """
+        ...
+
+    def use(self, dialog_count: int, choice: MemoryChoice | None = None) -> MemoryUse:
         """How full the memory of a session with so many dialogs is."""
         ...
 

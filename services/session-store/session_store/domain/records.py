@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from sage_contracts.errors import InvalidRequest
-from sage_contracts.names import is_id
-from sage_contracts.sessions import Message
+from sage_contracts.names import MAIN_BRANCH, is_id
+from sage_contracts.sessions import MemoryChoice, Message
+from session_store.domain import ranges as within
+from session_store.domain.ranges import Ranges
 
 MICROS = 1_000_000
 """Microseconds in a second."""
@@ -84,15 +86,53 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Window:
     """
-    The newest messages of a session (`tail`) and, wherever they stand, the instructions in force (`fixed`).
+    The newest messages of a branch (`tail`) and, wherever they stand, the instructions in force (`fixed`).
 
-    `total` counts all its messages, `instructions` those among them that are instructions.
+    `total` counts all its messages, `instructions` those among them that are instructions. `ranges` is where in the
+    session's log the whole branch lies, `choice` the memory its session has chosen. Among the messages may be some that
+    are never told: see `spoken`.
     """
 
     total: int
     instructions: int
     fixed: Sequence[Message]
     tail: Sequence[Message]
+    branch: str = MAIN_BRANCH
+    ranges: Ranges = ()
+    choice: MemoryChoice | None = None
+
+    @property
+    def positions(self) -> list[int]:
+        """Where each message of `tail` stands."""
+        return within.newest(self.ranges, len(self.tail))
+
+
+class Placed(NamedTuple):
+    """A message and where in the session's log it stands."""
+
+    position: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a turn that is opened asks of memory. `budget_tokens` absent: the engine's window is not known."""
+
+    key: SessionKey
+    window: Window
+    question: str = ""
+    budget_tokens: int | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """A turn that was stored: what may be remembered of it."""
+
+    key: SessionKey
+    branch: str
+    messages: Sequence[Placed]
+    choice: MemoryChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,17 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from sage_contracts import sessions as wire
-from sage_contracts.names import LOCAL_OWNER
-from session_store.domain.memories import Memories
+from session_store.domain.remembering import Remembering
 
 
 @get(wire.MEMORY_CONFIG.route, status_code=wire.MEMORY_CONFIG.status, sync_to_thread=False)
-def memory_config(memories: NamedDependency[Memories]) -> wire.MemoryConfig:
-    return memories.config()
+def memory_config(remembering: NamedDependency[Remembering]) -> wire.MemoryConfig:
+    return remembering.config()
 
 
 @get(wire.MEMORY_STATS.route, status_code=wire.MEMORY_STATS.status)
-async def memory_stats(memories: NamedDependency[Memories]) -> wire.MemoryStats:
-    return await memories.stats(LOCAL_OWNER)
+async def memory_stats(owner: NamedDependency[str], remembering: NamedDependency[Remembering]) -> wire.MemoryStats:
+    return await remembering.stats(owner)
 
 
 ROUTES = [memory_config, memory_stats]

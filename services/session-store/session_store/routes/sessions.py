@@ -8,49 +8,61 @@ from litestar.params import FromPath, JSONBody
 
 from sage_chassis import bodies
 from sage_contracts import sessions as wire
-from sage_contracts.names import LOCAL_OWNER
 from session_store.domain.sessions import Sessions
 
 _NOTHING_GIVEN = wire.NewSession()
 
 
 @get(wire.LIST.route, status_code=wire.LIST.status)
-async def list_sessions(request: Request[Any, Any, Any], sessions: NamedDependency[Sessions]) -> wire.Listed:
-    return await sessions.page(LOCAL_OWNER, bodies.query(request, wire.ListQuery))
+async def list_sessions(
+    owner: NamedDependency[str], request: Request[Any, Any, Any], sessions: NamedDependency[Sessions]
+) -> wire.Listed:
+    return await sessions.page(owner, bodies.query(request, wire.ListQuery))
 
 
 @post(wire.CREATE.route, status_code=wire.CREATE.status)
 async def create_session(
-    sessions: NamedDependency[Sessions], data: JSONBody[wire.NewSession] = _NOTHING_GIVEN
+    owner: NamedDependency[str], sessions: NamedDependency[Sessions], data: JSONBody[wire.NewSession] = _NOTHING_GIVEN
 ) -> wire.Session:
-    return await sessions.create(LOCAL_OWNER, data)
+    return await sessions.create(owner, data)
 
 
 @get(wire.READ.route, status_code=wire.READ.status)
-async def read_session(session_id: FromPath[str], sessions: NamedDependency[Sessions]) -> wire.Session:
-    return await sessions.read(LOCAL_OWNER, session_id)
+async def read_session(
+    owner: NamedDependency[str], session_id: FromPath[str], sessions: NamedDependency[Sessions]
+) -> wire.Session:
+    return await sessions.read(owner, session_id)
 
 
 @delete(wire.DELETE.route, status_code=wire.DELETE.status)
-async def delete_session(session_id: FromPath[str], sessions: NamedDependency[Sessions]) -> wire.SessionDeleted:
-    return await sessions.delete(LOCAL_OWNER, session_id)
+async def delete_session(
+    owner: NamedDependency[str], session_id: FromPath[str], sessions: NamedDependency[Sessions]
+) -> wire.SessionDeleted:
+    return await sessions.delete(owner, session_id)
 
 
 @post(wire.CLEAR.route, status_code=wire.CLEAR.status)
-async def clear_session(session_id: FromPath[str], sessions: NamedDependency[Sessions]) -> wire.SessionCleared:
-    return await sessions.clear(LOCAL_OWNER, session_id)
+async def clear_session(
+    owner: NamedDependency[str], session_id: FromPath[str], sessions: NamedDependency[Sessions]
+) -> wire.SessionCleared:
+    return await sessions.clear(owner, session_id)
 
 
 @patch(wire.RETITLE.route, status_code=wire.RETITLE.status)
 async def retitle_session(
-    session_id: FromPath[str], data: JSONBody[wire.Retitle], sessions: NamedDependency[Sessions]
+    owner: NamedDependency[str],
+    session_id: FromPath[str],
+    data: JSONBody[wire.Retitle],
+    sessions: NamedDependency[Sessions],
 ) -> wire.Retitled:
-    return await sessions.retitle(LOCAL_OWNER, session_id, data)
+    return await sessions.retitle(owner, session_id, data)
 
 
 @post(wire.CLEANUP.route, status_code=wire.CLEANUP.status)
-async def clean_up(request: Request[Any, Any, Any], sessions: NamedDependency[Sessions]) -> wire.CleanedUp:
-    return await sessions.clean_up(LOCAL_OWNER, bodies.query(request, wire.CleanupQuery))
+async def clean_up(
+    owner: NamedDependency[str], request: Request[Any, Any, Any], sessions: NamedDependency[Sessions]
+) -> wire.CleanedUp:
+    return await sessions.clean_up(owner, bodies.query(request, wire.CleanupQuery))
 
 
 ROUTES = [list_sessions, create_session, read_session, delete_session, clear_session, retitle_session, clean_up]

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from sage_contracts.sessions import Backend, MemoryUse
+from sage_contracts.memory import MemoryItem
+from sage_contracts.sessions import Backend, MemoryChoice, MemoryUse
 from session_store.domain.memory.tokens import FRAME, PART
 from session_store.domain.memory.trimming import trim
-from session_store.domain.ports import Recalled, StoredSessions
-from session_store.domain.records import SessionKey
-
-MESSAGES_A_DIALOG = 4
-"""How many are fetched for each dialog at first; a session with longer ones is read again, further back."""
+from session_store.domain.ports import Further, Recalled
+from session_store.domain.ranges import Ranges
+from session_store.domain.records import Asked, Committed, SessionKey
 
 
 class ShortTerm:
@@ -17,8 +16,7 @@ class ShortTerm:
 
     backend: Backend = "short_term"
 
-    def __init__(self, stored: StoredSessions, *, max_dialogs: int, budget_tokens: int) -> None:
-        self._stored = stored
+    def __init__(self, *, max_dialogs: int, budget_tokens: int) -> None:
         self._max_dialogs = max_dialogs
         self._budget_tokens = budget_tokens
 
@@ -26,18 +24,33 @@ class ShortTerm:
     def max_dialogs(self) -> int:
         return self._max_dialogs
 
-    async def recall(self, key: SessionKey, budget_tokens: int | None) -> Recalled:
-        budget = self._budget_tokens if budget_tokens is None else budget_tokens
-        newest = (self._max_dialogs + 1) * MESSAGES_A_DIALOG
+    async def recall(self, asked: Asked, further: Further) -> Recalled:
+        budget = self._budget_tokens if asked.budget_tokens is None else asked.budget_tokens
+        window = asked.window
         while True:
-            window = await self._stored.window(key, newest=newest)
             told = trim(window.fixed, window.tail, budget_tokens=budget, max_dialogs=self._max_dialogs)
             if told.full or len(window.tail) == window.total:
                 dropped = window.total - window.instructions - told.spoken
                 return Recalled(told.messages, dropped, told.tokens)
-            newest *= 4
+            window = await further(4 * len(window.tail))
 
-    def use(self, dialog_count: int) -> MemoryUse:
+    async def remember(self, committed: Committed) -> None:
+        """The conversation is all there is."""
+
+    async def items(self, key: SessionKey, ranges: Ranges) -> list[MemoryItem]:
+        del key, ranges
+        return []
+
+    async def forget(self, key: SessionKey, item_id: str) -> bool:
+        del key, item_id
+        return False
+
+    async def erase(self, key: SessionKey) -> dict[str, int]:
+        del key
+        return {}
+
+    def use(self, dialog_count: int, choice: MemoryChoice | None = None) -> MemoryUse:
+        del choice
         held = min(dialog_count, self._max_dialogs)
         return MemoryUse(
             backend=self.backend,
