@@ -5,8 +5,10 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio import RedisCluster
+from redis.asyncio.client import PubSub
+
+from sage_chassis.redis_commands import FAILURES, Client
 
 log = logging.getLogger(__name__)
 
@@ -14,14 +16,14 @@ RECONNECT_SECONDS = 1.0
 
 
 class Bus:
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Client) -> None:
         self._redis = redis
 
     async def publish(self, channel: str, hint: str) -> None:
         """Tell whoever listens. A hint that cannot be sent is logged and forgotten: listeners poll as well."""
         try:
             await self._redis.publish(channel, hint)
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             log.warning("hint lost", extra={"channel": channel, "error": type(error).__name__})
 
     async def listen(self, channel: str) -> AsyncGenerator[str]:
@@ -35,12 +37,12 @@ class Bus:
                 async with aclosing(self._subscribed(channel)) as hints:
                     async for hint in hints:
                         yield hint
-            except (RedisError, OSError) as error:
+            except FAILURES as error:
                 log.warning("hints interrupted", extra={"channel": channel, "error": type(error).__name__})
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _subscribed(self, channel: str) -> AsyncGenerator[str]:
-        pubsub = self._redis.pubsub()
+        pubsub = await self._opened()
         try:
             await pubsub.subscribe(channel)
             while True:
@@ -51,5 +53,12 @@ class Bus:
                 elif message is not None:
                     yield bytes(message["data"]).decode("utf-8", "replace")
         finally:
-            with suppress(RedisError, OSError):
+            with suppress(*FAILURES):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it without types
+
+    async def _opened(self) -> PubSub:
+        """On a cluster, at any node: each hears what was published at another. The next attempt may try another one."""
+        if not isinstance(self._redis, RedisCluster):
+            return self._redis.pubsub()
+        await self._redis.initialize()
+        return self._redis.pubsub(node=self._redis.get_random_primary_node())

@@ -3,40 +3,111 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.backoff import ConstantBackoff
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError
 
-from sage_contracts.errors import StoreUnavailable
+from sage_chassis.redis_commands import FAILURES, Client, send
+from sage_chassis.redis_urls import Servers, servers_of
+from sage_contracts.errors import StoreFull, StoreUnavailable
 from sage_contracts.service import Check
 
 BUDGET_SECONDS = 1.6
 """For one operation and all it asks of Redis, so that a caller knows within two seconds."""
 
+CLUSTER_CONNECTIONS = 1024
+"""To each node. A cluster's client refuses who comes when all are in use, where the others let him wait his turn."""
 
-def connect(url: str, *, max_connections: int = 64) -> Redis:
+SENTINEL_SECONDS = 0.3
+"""For each Sentinel, until the next one is asked."""
+
+FULL_RETRY_SECONDS = 10
+
+
+def connect(url: str, *, max_connections: int = 64) -> Client:
     """
-    A client for use within `reached`.
+    A client for use within `reached`; `url` names a server, Sentinels or a cluster, as `redis_urls` reads it.
 
     redis-py waits without limit by default: a hung server would hold every request. One repeat on a fresh connection
-    hides a restart of the server; commands that are not safe to repeat must be scripts that recognise a repeat.
-    Callers past `max_connections` wait their turn, at most a second: redis-py's usual pool would refuse them at once.
+    hides a restart of the server, a failover, a slot that has moved; commands that are not safe to repeat must be
+    scripts that recognise a repeat. Callers past `max_connections` wait their turn, at most a second: redis-py's usual
+    pool would refuse them at once.
     """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        timeout=1.0,
-        socket_connect_timeout=0.5,
-        socket_timeout=0.8,
+    servers = servers_of(url)
+    options: dict[str, Any] = {
+        "socket_connect_timeout": 0.5,
+        "socket_timeout": 0.8,
+        "health_check_interval": 15,
+        "client_name": "sage",
+    }
+    if servers.topology == "cluster":
+        return _cluster(servers, options)
+    options |= {
+        "timeout": 1.0,
+        "retry": Retry(ConstantBackoff(0.05), 1),
+        "retry_on_error": [RedisConnectionError],
+        "max_connections": max_connections,
+    }
+    if servers.topology == "sentinel":
+        return _sentinel(servers, options)
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
+
+
+def _cluster(servers: Servers, options: dict[str, Any]) -> RedisCluster:
+    given = _given(servers)
+    given.pop("db", None)
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in servers.nodes],
+        max_connections=CLUSTER_CONNECTIONS,
         retry=Retry(ConstantBackoff(0.05), 1),
-        retry_on_error=[RedisConnectionError],
-        health_check_interval=15,
-        max_connections=max_connections,
-        client_name="sage",
+        # A cluster that has lost some slots serves the others.
+        require_full_coverage=False,
+        **options | given,
     )
-    return Redis.from_pool(pool)
+
+
+class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to whom the Sentinels call master now; callers wait their turn for them."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
+def _sentinel(servers: Servers, options: dict[str, Any]) -> Redis:
+    given = _given(servers)
+    asked = {name: value for name, value in given.items() if name.startswith("ssl")}
+    for name in ("username", "password"):
+        if (value := given.pop(f"sentinel_{name}", None)) is not None:
+            asked[name] = value
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        servers.nodes,
+        sentinel_kwargs={
+            "socket_connect_timeout": SENTINEL_SECONDS,
+            "socket_timeout": SENTINEL_SECONDS,
+            # Another Sentinel is asked instead.
+            "retry": Retry(NoBackoff(), 0),
+            **asked,
+        },
+    )
+    return Redis.from_pool(_MasterPool(servers.master, sentinels, **options | given))  # type: ignore[no-untyped-call]
+
+
+def _given(servers: Servers) -> dict[str, Any]:
+    """The URL's own options, as redis-py reads them; its host stands in `nodes`."""
+    found: dict[str, Any] = dict(parse_url(servers.url))
+    found.pop("host", None)
+    found.pop("port", None)
+    if found.pop("connection_class", None) is SSLConnection:
+        found["ssl"] = True
+    return found
 
 
 @asynccontextmanager
@@ -44,21 +115,39 @@ async def reached() -> AsyncGenerator[None]:
     """
     Around every use of Redis: an end in time, and an error with a meaning.
 
-    Raises StoreUnavailable for whatever keeps Redis from answering within the budget. The client's own limits are for
-    each step, and a command on a hung server may take several: connect, greet, repeat.
+    Raises StoreFull when Redis can be read and takes nothing new, and StoreUnavailable for whatever else keeps it from
+    answering within the budget. The client's own limits are for each step, and a command on a hung server may take
+    several: connect, greet, repeat.
     """
     try:
         async with asyncio.timeout(BUDGET_SECONDS):
             yield
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis cannot be used now ({type(error).__name__})", retry_after=2) from error
+    except FAILURES as error:
+        raise _meaning(error) from error
 
 
-async def check(redis: Redis) -> Check:
-    """Whether Redis answers a PING, for `/readyz`."""
+def _meaning(error: Exception) -> StoreUnavailable:
+    if isinstance(error, OutOfMemoryError):
+        return StoreFull(
+            "Redis is full: it has reached maxmemory and takes nothing new", retry_after=FULL_RETRY_SECONDS
+        )
+    if "MISCONF" in str(error):
+        # The only sign of it: redis-py has no class for this answer.
+        return StoreFull(
+            "Redis cannot write to its disk, which may be full, and takes nothing new", retry_after=FULL_RETRY_SECONDS
+        )
+    return StoreUnavailable(f"Redis cannot be used now ({type(error).__name__})", retry_after=2)
+
+
+async def check(redis: Client) -> Check:
+    """Whether Redis answers, for `/readyz`; of a cluster, whether it is whole by its own rule."""
     try:
         async with reached():
-            await redis.ping()
+            if not isinstance(redis, RedisCluster):
+                await redis.ping()
+                return Check(ok=True)
+            state = await send(redis, "CLUSTER INFO")
     except StoreUnavailable as error:
         return Check(ok=False, detail=error.message)
-    return Check(ok=True)
+    is_whole = state.get("cluster_state") == "ok" if isinstance(state, dict) else b"cluster_state:ok" in state
+    return Check(ok=is_whole, detail=None if is_whole else "some of the cluster's slots are served by no node")

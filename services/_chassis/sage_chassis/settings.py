@@ -9,13 +9,16 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from sage_chassis import redis_urls
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 RedisURL = Annotated[
     str,
     Meta(
-        pattern=r"^(rediss?://([^@/]*@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*)(:[0-9]{1,5})?(/[0-9]*)?(\?.*)?|unix://.+)$",
-        description="The Redis or Valkey that all services share.",
+        pattern=redis_urls.PATTERN,
+        description="The Redis or Valkey that all services share: `redis://host:port/0`,"
+        " `redis+sentinel://host:port,host:port/master/0` or `redis+cluster://host:port,host:port`; `rediss` for TLS.",
         extra={"env": "SAGE_REDIS_URL"},
     ),
 ]

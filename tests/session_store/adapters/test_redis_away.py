@@ -140,7 +140,10 @@ async def test_durability_is_judged_by_what_redis_says(server: RedisServer) -> N
         server.kill()
         away = await durability.check()
 
-    assert (good.ok, good.detail) == (True, "appendonly is yes, maxmemory-policy is noeviction")
+    assert (good.ok, good.detail) == (
+        True,
+        "appendonly is yes, maxmemory-policy is noeviction, appendfsync is always",
+    )
     assert not bad.ok
     assert "maxmemory-policy is allkeys-lru" in (bad.detail or "")
     assert untold.ok

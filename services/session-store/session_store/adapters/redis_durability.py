@@ -2,23 +2,27 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisClusterException, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from sage_chassis.redis_commands import FAILURES, Client
 from sage_contracts.service import Check
-from session_store.adapters.redis_scripts import send
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
 WANTED = {"appendonly": "yes", "maxmemory-policy": "noeviction"}
+TOLD = "appendfsync"
+"""Told, not judged: with `everysec` a machine that loses its power loses a second, with `always` nothing."""
 
 
 class RedisDurability:
-    def __init__(self, redis: Redis, *, retry_seconds: float = RETRY_SECONDS) -> None:
+    def __init__(self, redis: Client, *, retry_seconds: float = RETRY_SECONDS) -> None:
         self._redis = redis
         self._retry_seconds = retry_seconds
 
@@ -26,7 +30,7 @@ class RedisDurability:
         """For `/readyz`; a server that does not tell its settings is not held to be wrong."""
         try:
             return _judged(await self._read())
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        except (RedisConnectionError, RedisTimeoutError, RedisClusterException, OSError) as error:
             return Check(ok=False, detail=f"Redis: {type(error).__name__}")
         except ResponseError:
             return Check(ok=True, detail=f"CONFIG GET is refused, so it is not known whether {_wanted()}")
@@ -39,31 +43,46 @@ class RedisDurability:
             except ResponseError:
                 log.warning("redis does not tell its settings", extra={"wanted": WANTED})
                 return
-            except (RedisError, OSError):
+            except FAILURES:
                 await asyncio.sleep(self._retry_seconds)
             else:
                 if not found.ok:
                     log.warning("redis may lose sessions", extra={"detail": found.detail, "wanted": WANTED})
                 return
 
-    async def _read(self) -> dict[str, str]:
+    async def _read(self) -> list[dict[str, str]]:
+        """Of every server that takes writes."""
+        if not isinstance(self._redis, RedisCluster):
+            return [await self._read_of()]
+        await self._redis.initialize()
+        return [await self._read_of(target_nodes=node) for node in self._redis.get_primaries()]
+
+    async def _read_of(self, **where: Any) -> dict[str, str]:
         found: dict[str, str] = {}
-        for name in WANTED:
-            answer = await send(self._redis, "CONFIG GET", name)
-            pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-            found |= {_text(key): _text(value) for key, value in pairs}
+        for name in (*WANTED, TOLD):
+            answer = await self._redis.execute_command("CONFIG GET", name, **where)
+            found |= {_text(key): _text(value) for key, value in _pairs(answer)}
         return found
 
 
-def _judged(found: dict[str, str]) -> Check:
-    told = ", ".join(f"{name} is {found.get(name, 'unknown')}" for name in WANTED)
-    if all(found.get(name) in {None, value} for name, value in WANTED.items()):
-        return Check(ok=True, detail=told)
-    return Check(ok=False, detail=f"{told}: sessions are safe only when {_wanted()}")
+def _judged(servers: Iterable[Mapping[str, str]]) -> Check:
+    wrong = [found for found in servers if any(found.get(name) not in {None, value} for name, value in WANTED.items())]
+    shown = wrong or list(servers)
+    told = "; ".join(sorted({_told(found) for found in shown}))
+    return Check(ok=not wrong, detail=f"{told}: sessions are safe only when {_wanted()}" if wrong else told)
+
+
+def _told(found: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} is {found.get(name, 'unknown')}" for name in (*WANTED, TOLD))
 
 
 def _wanted() -> str:
     return " and ".join(f"{name} is {value}" for name, value in WANTED.items())
+
+
+def _pairs(answer: Any) -> Iterable[tuple[bytes | str, bytes | str]]:
+    """RESP3 answers pairs, RESP2 a flat list."""
+    return answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
 
 
 def _text(value: bytes | str) -> str:

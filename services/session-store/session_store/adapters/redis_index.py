@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import Redis
-
-from session_store.adapters.redis_scripts import Argument, Script, send
+from sage_chassis.redis_commands import Argument, Client, answered, send, send_all
+from session_store.adapters.redis_scripts import Script
 from session_store.domain.records import Place, Totals
 
 _TOTAL = "/total"
@@ -30,7 +29,7 @@ class Entries:
 class RedisIndex:
     """`sage:sessions:{<owner>}` is a ZSET by last activity, `…:counts` a HASH of "<activity> <messages>"."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Client) -> None:
         self._redis = redis
 
     def entering(self, owner: str, session_id: str, now_us: int) -> tuple[Argument, ...]:
@@ -68,10 +67,8 @@ class RedisIndex:
         return ("HMGET", f"{_index(owner)}:counts", *session_ids)
 
     async def totals(self, owner: str) -> Totals:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.execute_command("ZCARD", _index(owner))
-            pipe.execute_command("HGET", f"{_index(owner)}:counts", _TOTAL)
-            sessions, messages = await pipe.execute()
+        asked = [("ZCARD", _index(owner)), ("HGET", f"{_index(owner)}:counts", _TOTAL)]
+        sessions, messages = answered(await send_all(self._redis, asked))
         return Totals(sessions=sessions, messages=max(0, int(messages or 0)))
 
 

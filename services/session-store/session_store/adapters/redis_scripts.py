@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.asyncio import RedisCluster
+from redis.exceptions import NoScriptError
 
-Argument = str | bytes | int
-Commands = Sequence[tuple[Argument, ...]]
+from sage_chassis.redis_commands import Argument, Client, Command, answered, send, send_all
 
 
 class Script:
@@ -19,38 +18,32 @@ class Script:
         self._source = (files("session_store.adapters") / "lua" / f"{name}.lua").read_bytes()
         self._sha = hashlib.sha1(self._source, usedforsecurity=False).hexdigest()
 
-    async def run(self, redis: Redis, keys: Sequence[str], *args: Argument) -> Any:
+    async def run(self, redis: Client, keys: Sequence[str], *args: Argument) -> Any:
         (answer,) = await self.run_each(redis, [(keys, args)])
         return answer
 
     async def run_each(
-        self, redis: Redis, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]], *, before: Commands = ()
+        self,
+        redis: Client,
+        calls: Sequence[tuple[Sequence[str], Sequence[Argument]]],
+        *,
+        before: Sequence[Command] = (),
     ) -> list[Any]:
         """
-        The script's answer to each call, all sent at once; the plain commands `before` go ahead of them.
+        The script's answer to each call, all sent at once; the plain commands `before` are done ahead of them.
 
         Each call is atomic, the whole is not. A call that fails is raised after the others have been made.
         """
-        async with redis.pipeline(transaction=False) as pipe:
-            for command in before:
-                pipe.execute_command(*command)
-            for keys, args in calls:
-                pipe.execute_command("EVALSHA", self._sha, len(keys), *keys, *args)
-            answers = await pipe.execute(raise_on_error=False)
-        answers = _raised(answers, but=NoScriptError)[len(before) :]
+        first: list[Any] = []
+        if before and isinstance(redis, RedisCluster):
+            # They are on other nodes, which know of no order.
+            first = answered(await send_all(redis, before))
+        sent: list[Command] = [] if first else list(before)
+        sent += [("EVALSHA", self._sha, len(keys), *keys, *args) for keys, args in calls]
+        answers = await send_all(redis, sent)
+        answered([answer for answer in answers if not isinstance(answer, NoScriptError)])
+        told = answers[len(sent) - len(calls) :]
         for index, (keys, args) in enumerate(calls):
-            if isinstance(answers[index], NoScriptError):
-                answers[index] = await send(redis, "EVAL", self._source, len(keys), *keys, *args)
-        return answers
-
-
-async def send(redis: Redis, *command: Argument) -> Any:
-    """One plain command; redis-py has types only for its methods, which differ between its versions."""
-    return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
-
-
-def _raised(answers: list[Any], *, but: type[RedisError]) -> list[Any]:
-    for answer in answers:
-        if isinstance(answer, RedisError) and not isinstance(answer, but):
-            raise answer
-    return answers
+            if isinstance(told[index], NoScriptError):
+                told[index] = await send(redis, "EVAL", self._source, len(keys), *keys, *args)
+        return told

@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
-from redis.asyncio import Redis
 
 from sage_chassis.redis_client import reached
+from sage_chassis.redis_commands import Argument, Client, Command, answered, send_all
 from sage_contracts.errors import StoreUnavailable
 from sage_contracts.sessions import Message
 from session_store.adapters.redis_index import RedisIndex, known_activity
-from session_store.adapters.redis_scripts import Argument, Script
+from session_store.adapters.redis_scripts import Script
 from session_store.domain.records import (
     Appended,
     NewTurn,
@@ -33,7 +33,7 @@ BATCH = 100
 FOREVER_US = 2**53
 _FIELDS = ("created_us", "active_us", "title", "auto_title", "messages", "dialogs")
 
-_CREATE, _APPEND, _WINDOW = Script("create"), Script("append"), Script("window")
+_CREATE, _APPEND, _READ, _WINDOW = Script("create"), Script("append"), Script("read"), Script("window")
 _CLEAR, _RETITLE, _DELETE = Script("clear"), Script("retitle"), Script("delete")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Message).decode
@@ -47,7 +47,7 @@ class RedisSessions:
     has another tag, is written beside them and repaired when read.
     """
 
-    def __init__(self, redis: Redis, *, ttl_ms: int) -> None:
+    def __init__(self, redis: Client, *, ttl_ms: int) -> None:
         self._redis = redis
         self._ttl_ms = ttl_ms
         self._index = RedisIndex(redis)
@@ -71,10 +71,8 @@ class RedisSessions:
 
     async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None:
         meta, messages, _ = _keys(key)
-        async with reached(), self._redis.pipeline(transaction=True) as pipe:
-            pipe.execute_command("HMGET", meta, *_FIELDS)
-            pipe.execute_command("LRANGE", messages, 0, -1)
-            fields, lines = await pipe.execute()
+        async with reached():
+            fields, lines = await _READ.run(self._redis, (meta, messages), *_FIELDS)
         record = _record(key.session_id, fields)
         return None if record is None else (record, [_decode(line) for line in lines])
 
@@ -133,11 +131,9 @@ class RedisSessions:
         if not places:
             return []
         ids = [place.session_id for place in places]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.execute_command(*self._index.known_counts(owner, ids))
-            for session_id in ids:
-                pipe.execute_command("HMGET", _keys(SessionKey(owner, session_id))[0], *_FIELDS)
-            known, *rows = await pipe.execute()
+        asked: list[Command] = [self._index.known_counts(owner, ids)]
+        asked += [("HMGET", _keys(SessionKey(owner, session_id))[0], *_FIELDS) for session_id in ids]
+        known, *rows = answered(await send_all(self._redis, asked))
         records = [_record(session_id, row) for session_id, row in zip(ids, rows, strict=True)]
         for record, value in zip(records, known, strict=True):
             if record and record.message_count and known_activity(value) < record.active_us:

@@ -1,0 +1,53 @@
+"""Commands to Redis: on one server in one round trip, on a cluster to each node that has their keys."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import RedisClusterException, RedisError
+
+Client = Redis | RedisCluster
+"""Of `redis_client.connect`. A command's keys are all in one hash slot; neither MULTI nor WATCH works on a cluster."""
+
+Argument = str | bytes | int | float
+Command = Sequence[Argument]
+
+FAILURES = (RedisError, RedisClusterException, OSError)
+"""All that redis-py raises; its cluster has an exception beside the others."""
+
+
+async def send(redis: Client, *command: Argument) -> Any:
+    """One plain command; redis-py has types only for its methods, which differ between its versions."""
+    return await redis.execute_command(*command)
+
+
+async def send_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
+    """
+    Each command's answer, or the error it was answered with: one that is refused stops none of the others.
+
+    A server does them in this order, not as a whole. A cluster does them in any order.
+    """
+    if isinstance(redis, RedisCluster):
+        # Its own pipeline keeps to a node that has died, and MULTI in it runs every command in a thread of its own.
+        answers = await asyncio.gather(*(send(redis, *command) for command in commands), return_exceptions=True)
+        return [_refused(answer) for answer in answers]
+    async with redis.pipeline(transaction=False) as pipe:
+        for command in commands:
+            pipe.execute_command(*command)
+        return await pipe.execute(raise_on_error=False)
+
+
+def answered(answers: Sequence[Any]) -> list[Any]:
+    """`answers` of `send_all`, the first error among them raised."""
+    for answer in answers:
+        if isinstance(answer, FAILURES):
+            raise answer
+    return list(answers)
+
+
+def _refused(answer: Any) -> Any:
+    """A cancellation or a fault of ours is nobody's answer."""
+    if isinstance(answer, BaseException) and not isinstance(answer, FAILURES):
+        raise answer
+    return answer
