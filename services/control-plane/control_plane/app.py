@@ -10,7 +10,6 @@ from pathlib import Path
 
 from litestar import Litestar
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 
 from control_plane import settings as settings_
 from control_plane.adapters import http_prober
@@ -45,6 +44,7 @@ from control_plane.settings import Settings
 from sage_chassis import app, background, logs, redis_client
 from sage_chassis.bus import Bus
 from sage_chassis.health import Health
+from sage_chassis.redis_commands import Client
 from sage_chassis.settings import Listen, load
 from sage_contracts.names import FLEET_CHANNEL
 from sage_contracts.service import Check
@@ -71,7 +71,7 @@ class Parts:
 class _Outside:
     """Everything beyond this process."""
 
-    redis: Redis
+    redis: Client
     registry: RedisRegistry
     load: RedisLoad
     lease: RedisLease
@@ -143,7 +143,8 @@ def paced(seconds: float, action: Callable[[], Awaitable[None]]) -> background.L
 @asynccontextmanager
 async def _outside(config: Settings, metrics_registry: CollectorRegistry) -> AsyncGenerator[_Outside]:
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(redis_client.connect(config.redis_url))
+        redis = redis_client.connect(config.redis_url)
+        stack.push_async_callback(redis.aclose)
         bus = Bus(redis)
 
         async def tell(version: int) -> None:
@@ -272,7 +273,7 @@ def _node(config: Settings) -> str:
     return config.node or socket.gethostname()
 
 
-def _redis_check(redis: Redis) -> Callable[[], Awaitable[Check]]:
+def _redis_check(redis: Client) -> Callable[[], Awaitable[Check]]:
     async def check() -> Check:
         return await redis_client.check(redis)
 

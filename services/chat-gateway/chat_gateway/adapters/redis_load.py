@@ -4,12 +4,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import cast
-
-from redis.asyncio import Redis
 
 from chat_gateway.domain.loads import Loads
 from sage_chassis.redis_client import reached
+from sage_chassis.redis_commands import Argument, Client, answered, send, send_all
 from sage_contracts.errors import StoreUnavailable
 from sage_contracts.names import LOAD_INDEX, LOAD_KEY
 
@@ -21,12 +19,21 @@ EVERY_SECONDS = 1.0
 FORGOTTEN_SECONDS = 3600.0
 """A gateway that died without withdrawing leaves its name behind for so long."""
 
+_REPLACE = """
+redis.call('DEL', KEYS[1])
+if #ARGV > 1 then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+  redis.call('EXPIRE', KEYS[1], ARGV[1])
+end
+return 1
+"""
+
 
 class RedisLoad:
     """A HASH under this gateway's own key, which expires when the gateway dies."""
 
     def __init__(
-        self, redis: Redis, gateway_id: str, loads: Loads, clock: Callable[[], float] = time.monotonic
+        self, redis: Client, gateway_id: str, loads: Loads, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._redis = redis
         self._gateway_id = gateway_id
@@ -65,31 +72,24 @@ class RedisLoad:
         """Count no more: the gateway stops."""
         try:
             async with reached():
-                await self._redis.delete(self._key)
-                await self._redis.zrem(LOAD_INDEX, self._gateway_id)
+                await send(self._redis, "DEL", self._key)
+                await send(self._redis, "ZREM", LOAD_INDEX, self._gateway_id)
         except StoreUnavailable as error:
             log.debug("load not withdrawn", extra={"error": error.message})
 
     async def _write(self, load: dict[str, int]) -> None:
         """The counts at once, then where to find them: the two keys may be on two servers."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.delete(self._key)
-            if load:
-                pipe.hset(self._key, mapping={engine: str(count) for engine, count in load.items()})
-                pipe.expire(self._key, EXPIRES_SECONDS)
-            await pipe.execute()
+        fields: list[Argument] = [part for engine, count in load.items() for part in (engine, count)]
+        await send(self._redis, "EVAL", _REPLACE, 1, self._key, EXPIRES_SECONDS, *fields)
         now = time.time()
-        await self._redis.zadd(LOAD_INDEX, {self._gateway_id: now})
-        await self._redis.zremrangebyscore(LOAD_INDEX, "-inf", now - FORGOTTEN_SECONDS)
+        await send(self._redis, "ZADD", LOAD_INDEX, now, self._gateway_id)
+        await send(self._redis, "ZREMRANGEBYSCORE", LOAD_INDEX, "-inf", now - FORGOTTEN_SECONDS)
 
     async def _others(self) -> Counter[str]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            since = time.time() - 3 * EXPIRES_SECONDS  # clocks differ; the hashes expire by themselves
-            listed = cast("list[bytes]", await self._redis.zrangebyscore(LOAD_INDEX, since, float("inf")))
-            gateways = [name for name in listed if name != self._gateway_id.encode()]
-            for name in gateways:
-                pipe.hgetall(LOAD_KEY.encode() + name)
-            counted = cast("list[dict[bytes, bytes]]", await pipe.execute() if gateways else [])
+        since = time.time() - 3 * EXPIRES_SECONDS  # clocks differ; the hashes expire by themselves
+        listed: list[bytes] = await send(self._redis, "ZRANGE", LOAD_INDEX, since, "+inf", "BYSCORE")
+        asked = [("HGETALL", LOAD_KEY.encode() + name) for name in listed if name != self._gateway_id.encode()]
+        counted: list[dict[bytes, bytes]] = answered(await send_all(self._redis, asked))
         total: Counter[str] = Counter()
         for counts in counted:
             for engine_id, count in counts.items():

@@ -3,10 +3,9 @@
 import logging
 import secrets
 
-from redis.asyncio import Redis
-
 from control_plane.adapters.redis_registry import LEADER
 from sage_chassis.redis_client import reached
+from sage_chassis.redis_commands import Client, send
 from sage_contracts.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -29,13 +28,11 @@ class RedisLease:
     refused by the store once another holds the lease.
     """
 
-    def __init__(self, redis: Redis, *, seconds: float) -> None:
+    def __init__(self, redis: Client, *, seconds: float) -> None:
         self._redis = redis
         self._milliseconds = max(1, round(seconds * 1000))
         self._own = secrets.token_hex(8)
         self._held = False
-        self._renew = redis.register_script(_RENEW)
-        self._release = redis.register_script(_RELEASE)
 
     @property
     def token(self) -> str | None:
@@ -45,7 +42,7 @@ class RedisLease:
         held = self._held
         try:
             async with reached():
-                self._held = await self._renew(keys=[LEADER], args=[self._own, self._milliseconds]) == 1
+                self._held = await send(self._redis, "EVAL", _RENEW, 1, LEADER, self._own, self._milliseconds) == 1
         except StoreUnavailable as error:
             self._held = False
             if held:
@@ -57,6 +54,6 @@ class RedisLease:
             return
         try:
             async with reached():
-                await self._release(keys=[LEADER], args=[self._own])
+                await send(self._redis, "EVAL", _RELEASE, 1, LEADER, self._own)
         except StoreUnavailable as error:
             log.warning("lease not released", extra={"error": error.message})

@@ -2,12 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import cast
-
-from redis.asyncio import Redis
 
 from control_plane.domain.ports import Clock
 from sage_chassis.redis_client import reached
+from sage_chassis.redis_commands import Client, answered, send, send_all
 from sage_contracts.names import LOAD_INDEX, LOAD_KEY
 
 SILENT_SECONDS = 30.0
@@ -15,17 +13,16 @@ SILENT_SECONDS = 30.0
 
 
 class RedisLoad:
-    def __init__(self, redis: Redis, clock: Clock) -> None:
+    def __init__(self, redis: Client, clock: Clock) -> None:
         self._redis = redis
         self._clock = clock
 
     async def active(self) -> Mapping[str, int]:
         since = self._clock() - SILENT_SECONDS
-        async with reached(), self._redis.pipeline(transaction=False) as pipe:
-            gateways = cast("list[bytes]", await self._redis.zrangebyscore(LOAD_INDEX, since, float("inf")))
-            for gateway in gateways:
-                pipe.hgetall(LOAD_KEY.encode() + gateway)
-            counted: list[dict[bytes, bytes]] = await pipe.execute() if gateways else []
+        async with reached():
+            gateways: list[bytes] = await send(self._redis, "ZRANGE", LOAD_INDEX, since, "+inf", "BYSCORE")
+            asked = [("HGETALL", LOAD_KEY.encode() + gateway) for gateway in gateways]
+            counted: list[dict[bytes, bytes]] = answered(await send_all(self._redis, asked))
         total: Counter[str] = Counter()
         for counts in counted:
             for engine_id, count in counts.items():

@@ -2,23 +2,24 @@
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec import structs
-from redis.asyncio import Redis
 
 from control_plane.domain.ports import LeaseLost
 from control_plane.domain.records import Record, Sighting, Snapshot
 from sage_chassis.redis_client import reached
+from sage_chassis.redis_commands import Argument, Client, send
 
 log = logging.getLogger(__name__)
 
 ENGINES = "sage:engines"
-SEEN = "sage:engines:seen"
-VERSION = "sage:fleet:version"
-LEADER = "sage:control-plane:leader"
+SEEN = "{sage:engines}:seen"
+VERSION = "{sage:engines}:version"
+LEADER = "{sage:engines}:leader"
+"""The braces are a hash tag that is the name of the first key: scripts need all of them in one slot of a cluster."""
 
 T = TypeVar("T")
 Tell = Callable[[int], Awaitable[None]]
@@ -53,31 +54,29 @@ A record's JSON begins with its tag, so comparing beginnings compares tags. The 
 milliseconds: were the data lost, versions would still grow, and no gateway would take the new fleet for an old one.
 """
 
+_SNAPSHOT = "return {redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('GET', KEYS[3])}"
+
 _decode = msgspec.json.Decoder(Record).decode
 _decode_sighting = msgspec.json.Decoder(Sighting).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class RedisRegistry:
-    def __init__(self, redis: Redis, tell: Tell) -> None:
+    def __init__(self, redis: Client, tell: Tell) -> None:
         self._redis = redis
         self._tell = tell
-        self._swap = redis.register_script(_SWAP)
 
     async def snapshot(self) -> Snapshot:
-        async with reached(), self._redis.pipeline(transaction=True) as pipe:
-            for key in (ENGINES, SEEN):
-                pipe.hgetall(key)
-            pipe.get(VERSION)
-            records, sightings, version = await pipe.execute()
-        return Snapshot(int(version or 0), _read(records, _decode), _read(sightings, _decode_sighting))
+        async with reached():
+            records, sightings, version = await send(self._redis, "EVAL", _SNAPSHOT, 3, ENGINES, SEEN, VERSION)
+        return Snapshot(int(version or 0), _read(_pairs(records), _decode), _read(_pairs(sightings), _decode_sighting))
 
     async def swap(self, *, old: Record | None, new: Record | None, fence: str | None = None) -> Record | None:
         told = None if new is None else structs.replace(new, tag=secrets.token_hex(8))
         known = old or new
         if known is None:
             return None
-        args: list[bytes | str] = [
+        args: list[Argument] = [
             known.engine_id,
             _beginning(old),
             _beginning(told),
@@ -85,7 +84,7 @@ class RedisRegistry:
             fence or "",
         ]
         async with reached():
-            answer: bytes = await self._swap(keys=[ENGINES, VERSION, SEEN, LEADER], args=args)
+            answer: bytes = await send(self._redis, "EVAL", _SWAP, 4, ENGINES, VERSION, SEEN, LEADER, *args)
         match answer:
             case b"lost":
                 raise LeaseLost
@@ -97,13 +96,17 @@ class RedisRegistry:
     async def note(self, sightings: Mapping[str, Sighting]) -> None:
         if not sightings:
             return
-        mapping = {engine_id: _encode(sighting) for engine_id, sighting in sightings.items()}
+        fields: list[Argument] = [part for name, seen in sightings.items() for part in (name, _encode(seen))]
         async with reached():
-            await self._redis.hset(SEEN, mapping=cast("dict[Any, Any]", mapping))
+            await send(self._redis, "HSET", SEEN, *fields)
 
 
 def _beginning(record: Record | None) -> bytes:
     return b"" if record is None else b'{"tag":"%b"' % record.tag.encode()
+
+
+def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _read(kept: Mapping[bytes, bytes], decode: Callable[[bytes], T]) -> dict[str, T]:
