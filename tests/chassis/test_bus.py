@@ -63,7 +63,7 @@ async def test_redis_away_is_known_within_two_seconds(fault: str) -> None:
         seconds = time.monotonic() - began
         if fault == "hung":
             server.signal(signal.SIGCONT)
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()
 
     assert not found.ok
     assert seconds < AWAY_SECONDS

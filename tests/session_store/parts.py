@@ -100,6 +100,7 @@ def desk_over(
 @asynccontextmanager
 async def redis_client(url: str, **options: int) -> AsyncGenerator[Redis]:
     client = connect(url, **options)
+    assert isinstance(client, Redis)
     try:
         yield client
     finally:

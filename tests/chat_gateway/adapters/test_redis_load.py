@@ -29,6 +29,7 @@ class Scene:
 @pytest.fixture
 async def scene(shared_redis: RedisServer) -> AsyncIterator[Scene]:
     redis = redis_client.connect(shared_redis.url)
+    assert isinstance(redis, Redis)
     await redis.delete(LOAD_KEY + "g1")
     yield Scene(redis)
     await redis.aclose()

@@ -9,8 +9,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
+from sage_chassis.redis_commands import send
 from sage_contracts.errors import StoreUnavailable
-from session_store.adapters.redis_scripts import send
 from session_store.adapters.redis_sessions import GRACE_US, RedisSessions
 from session_store.domain.records import MICROS, Totals
 from tests.session_store.parts import NOON, key, redis_client, texts, turn_of
