@@ -137,7 +137,8 @@ class RecalledItem(Struct, frozen=True, kw_only=True):
 class PromptReceipt(Struct, frozen=True, kw_only=True):
     """
     What was put into a prompt beside what the client sent. `messages_dropped` of the history did not fit, or were left
-    to memory; the first twelve hits are told, and the passages with their scores in the answer's `context`.
+    to memory. Of its hits the best are listed, twelve at most, and `more_memory` counted; the passages and their scores
+    stand in the answer's `context`.
     """
 
     tokens: PromptTokens
@@ -145,6 +146,7 @@ class PromptReceipt(Struct, frozen=True, kw_only=True):
     messages_told: int = 0
     messages_dropped: int = 0
     memory: list[RecalledItem] = []
+    more_memory: int = 0
     passages: int = 0
 
 

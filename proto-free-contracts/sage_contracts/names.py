@@ -26,6 +26,9 @@ SESSION_ID_HEADER = "X-Session-Id"
 EXPLAIN_HEADER = "X-Sage-Explain"
 RECEIPT_HEADER = "X-Sage-Receipt"
 IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotency-Replayed"
+"""`true` on an answer that was given before, and is told again."""
+
 BRANCH_HEADER = "X-Sage-Branch"
 """The branch of its session that a chat's turn belongs to, where it is not `main`."""
 

@@ -34,7 +34,8 @@ class OpenTurn(Struct, frozen=True, kw_only=True):
     `digest` is a hash of the whole request where its client named the turn (`Idempotency-Key`): the same `turn_id` with
     another one is IdempotencyKeyReused. `question` is what memory is searched for. `budget_tokens` is what the engine
     can still take beside the request's own messages, absent where its window is not known; `model` says whose tokenizer
-    counts them. `wait_seconds` bounds the wait of `queue`.
+    counts them. `wait_seconds` bounds the wait of `queue`; with 0 the turn is had at once or not at all, and goes ahead
+    of nobody who waits.
     """
 
     turn_id: TurnId

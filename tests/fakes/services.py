@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Litestar, delete, get, patch, post
@@ -15,21 +14,21 @@ from sage_contracts import fleet as fleet_wire
 from sage_contracts import index as index_wire
 from sage_contracts import service as service_wire
 from sage_contracts import sessions as wire
-from sage_contracts.errors import SageError, ServiceUnavailable, SessionNotFound
+from sage_contracts.errors import SageError, SessionNotFound
 from sage_contracts.fleet import Fleet, FleetEngine
 from sage_contracts.index import Found, Passage, SearchRequest, Source
 from sage_contracts.service import Readiness
-from sage_contracts.sessions import Message, NewMessage, Session, SessionContext, Stats, Summary, Turn, TurnStored
+from sage_contracts.sessions import Message, NewMessage, Session, Stats, Summary
+from tests.fakes import turns
 from tests.fakes.cluster import serve
 from tests.fakes.engine import FakeEngine
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+from tests.fakes.turns import NOW, FakeTurns
 
 
 class FakeServices:
     """
-    `failing` holds, by service (`store`, `indexer`, `control`), the error its routes answer now;
-    `lose_answers_of_commits` counts down commits that are stored, and answered as if the connection had broken.
+    `failing` holds, by service (`store`, `indexer`, `control`), the error its routes answer now; `turns` is how
+    session-store takes them, and `sessions` what it holds of the branch that each began with.
     """
 
     def __init__(self) -> None:
@@ -40,12 +39,7 @@ class FakeServices:
         self.searches: list[SearchRequest] = []
         self.sessions: dict[str, list[NewMessage]] = {}
         self.titles: dict[str, str] = {}
-        self.turns: list[tuple[str, Turn]] = []
-        self.budgets: list[int | None] = []
-        self.committed = asyncio.Event()
-        self.commit_gate = asyncio.Event()
-        self.commit_gate.set()
-        self.lose_answers_of_commits = 0
+        self.turns = FakeTurns(self.sessions)
         self.search_gate = asyncio.Event()
         self.search_gate.set()
         self.readiness: service_wire.ReadinessStatus = "ready"
@@ -82,20 +76,7 @@ class FakeServices:
             raise error
 
     def messages(self, session_id: str) -> list[Message]:
-        told = self.sessions.get(session_id, [])
-        return [
-            Message(
-                id=f"m{number}",
-                role=one.role,
-                timestamp=NOW,
-                content=one.content,
-                name=one.name,
-                tool_calls=one.tool_calls,
-                tool_call_id=one.tool_call_id,
-                metadata=one.metadata,
-            )
-            for number, one in enumerate(told)
-        ]
+        return turns.told(self.sessions.get(session_id, []))
 
     def session(self, session_id: str) -> Session:
         if session_id not in self.sessions:
@@ -139,32 +120,12 @@ def _app(fakes: FakeServices) -> Litestar:
 
 
 def _store(fakes: FakeServices) -> list[Any]:
-    @post(wire.CONTEXT.route, status_code=200)
-    async def context(session_id: FromPath[str], data: JSONBody[wire.ContextRequest]) -> SessionContext:
-        fakes.fail("store")
-        fakes.budgets.append(data.budget_tokens)
-        return SessionContext(session_id=session_id, messages=fakes.messages(session_id), dropped=0, tokens=0)
-
-    @post(wire.COMMIT.route, status_code=200)
-    async def commit(session_id: FromPath[str], data: JSONBody[Turn]) -> TurnStored:
-        fakes.fail("store")
-        await fakes.commit_gate.wait()
-        repeated = any(turn.turn_id == data.turn_id for _, turn in fakes.turns)
-        if not repeated:
-            fakes.turns.append((session_id, data))
-            fakes.sessions.setdefault(session_id, []).extend(data.messages)
-        fakes.committed.set()
-        if fakes.lose_answers_of_commits:
-            fakes.lose_answers_of_commits -= 1
-            raise ServiceUnavailable("the answer of a stored commit was lost")
-        return TurnStored(session_id=session_id, message_count=len(fakes.sessions[session_id]), repeated=repeated)
-
     @get(wire.STATS.route)
     async def stats() -> Stats:
         fakes.fail("store")
         return Stats(total_sessions=len(fakes.sessions), total_messages=sum(map(len, fakes.sessions.values())))
 
-    return [context, commit, stats]
+    return [stats, *turns.routes(fakes.turns, lambda: fakes.fail("store"))]
 
 
 def _store_for_clients(fakes: FakeServices) -> list[Any]:

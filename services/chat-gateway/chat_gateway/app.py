@@ -20,13 +20,14 @@ from chat_gateway.adapters.session_history import SessionHistory
 from chat_gateway.domain.choosing import Chooser
 from chat_gateway.domain.completions import Completions
 from chat_gateway.domain.dispatching import Dispatch
+from chat_gateway.domain.errands import Errands
 from chat_gateway.domain.fleet import Fleet
 from chat_gateway.domain.grounding import Grounding
 from chat_gateway.domain.loads import Loads
 from chat_gateway.domain.overviews import Overview
 from chat_gateway.domain.resolving import Routes, Upstream
 from chat_gateway.domain.simple import SimpleChat
-from chat_gateway.domain.turns import Commits, Turns
+from chat_gateway.domain.turns import Turns
 from chat_gateway.domain.waiting import Lines
 from chat_gateway.metrics import GatewayMetrics
 from chat_gateway.routes import chat, models, overview, passthrough, simple_chat
@@ -68,25 +69,30 @@ class Services:
 @asynccontextmanager
 async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenerator[Parts]:
     """Nothing else need be there yet: the gateway starts, tells what is missing, and goes on when it comes."""
-    async with engine_session() as to_engines, aiohttp.ClientSession() as to_services:
+    async with engine_session() as to_engines, service_session() as to_services:
         redis = redis_client.connect(config.redis_url)
         services = _services(config, to_services)
         fleet = Fleet()
         source = FleetSource(fleet, services.control_plane, Bus(redis), poll_seconds=config.fleet_poll_seconds)
         loads = Loads()
         load = RedisLoad(redis, uuid.uuid4().hex, loads)
-        commits = Commits(SessionHistory(services.store))
+        errands = Errands()
         engines = OpenAIEngines(to_engines, _patience(config))
         await source.fetch()
         try:
             async with background.running(source.listen, source.follow, background.every(EVERY_SECONDS, load.exchange)):
                 meter = GatewayMetrics(registry)
                 dispatch = _dispatch(config, fleet, loads, engines, meter)
-                yield _parts(config, fleet, services, commits, dispatch, meter=meter)
+                yield _parts(config, fleet, services, errands, dispatch, meter=meter)
         finally:
-            await commits.settled()
+            await errands.settled()
             await load.withdraw()
             await redis.aclose()
+
+
+def service_session() -> aiohttp.ClientSession:
+    """Without a limit: many turns may wait for others at once, and none of them may keep a commit from being sent."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
 
 def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry) -> Litestar:
@@ -109,7 +115,7 @@ def _parts(
     config: Settings,
     fleet: Fleet,
     services: Services,
-    commits: Commits,
+    errands: Errands,
     dispatch: Dispatch,
     *,
     meter: GatewayMetrics,
@@ -118,7 +124,14 @@ def _parts(
     grounding = Grounding(
         IndexedPassages(services.indexer), budget_tokens=config.rag_budget_tokens, url_template=config.source_url
     )
-    completions = Completions(routes, dispatch, Turns(commits), grounding=grounding, meter=meter)
+    turns = Turns(
+        SessionHistory(services.store, commit_seconds=config.commit_seconds),
+        errands,
+        meter,
+        wait_seconds=config.turn_wait_seconds,
+        required=config.session_required,
+    )
+    completions = Completions(routes, dispatch, turns, grounding=grounding, meter=meter)
     return Parts(
         health=Health(SERVICE, optional={"fleet": _fleet_check(fleet, routes)}),
         completions=completions,

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from chat_gateway.domain.ports import Breaker, Meter, Operation, Outcome, Told
+from chat_gateway.domain.ports import Breaker, Meter, Operation, Outcome, Told, TurnEnd
 from sage_contracts.chat import Usage
 
 DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68)
@@ -54,6 +54,12 @@ class GatewayMetrics(Meter):
             "Citations of a source that was not given.",
             registry=registry,
         )
+        self._turns = Counter(
+            "sage_chat_gateway_turns_total",
+            "Turns of sessions, by how they ended.",
+            ("end",),
+            registry=registry,
+        )
 
     def attempted(self, outcome: Outcome) -> None:
         self._attempts.labels(outcome).inc()
@@ -77,6 +83,9 @@ class GatewayMetrics(Meter):
 
     def citations_dropped(self, count: int) -> None:
         self._dropped.inc(count)
+
+    def turn(self, end: TurnEnd) -> None:
+        self._turns.labels(end).inc()
 
     def _count_tokens(self, operation: Operation, model: str, usage: Usage) -> None:
         self._tokens.labels(operation, model, "input").observe(usage.prompt_tokens)

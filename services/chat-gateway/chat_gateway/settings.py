@@ -71,6 +71,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     fleet_poll_seconds: Annotated[
         float, Meta(gt=0, description="How often the fleet is fetched when no hint says that it changed.")
     ] = 30
+    session_required: Annotated[
+        bool,
+        Meta(
+            description="Whether a chat with a session is a 503 while session-store or Redis is away; else it goes on "
+            "without memory and is not stored, and has the header X-Sage-Memory: off.",
+            extra={"env": "SAGE_SESSION_REQUIRED"},
+        ),
+    ] = True
+    turn_wait_seconds: Annotated[
+        float, Meta(ge=0, description="How long a chat waits while another turn of its session is under way.")
+    ] = 60
+    commit_seconds: Annotated[
+        float, Meta(ge=0, description="How long the storing of a turn is tried while session-store or Redis is away.")
+    ] = 5
     rag_budget_tokens: Annotated[
         int, Meta(ge=0, description="How much of a prompt retrieved passages may take, in tokens as estimated.")
     ] = 1200

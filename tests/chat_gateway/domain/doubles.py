@@ -15,11 +15,13 @@ from chat_gateway.domain.ports import (
     Passages,
     Target,
     Told,
+    TurnEnd,
     Whole,
 )
 from sage_contracts.chat import Retrieval
 from sage_contracts.index import Found
-from sage_contracts.sessions import Message, SessionContext, Turn
+from sage_contracts.sessions import Message
+from sage_contracts.turns import CommitTurn, Context, HeldTurn, OpenTurn, TurnOpened
 
 
 class ScriptedFlow(Flow):
@@ -67,6 +69,7 @@ class CountingMeter(Meter):
     broken: list[Breaker] = field(default_factory=list)
     dropped: int = 0
     waits: int = 0
+    ends: list[TurnEnd] = field(default_factory=list)
 
     def attempted(self, outcome: Outcome) -> None:
         self.attempts.append(outcome)
@@ -83,27 +86,58 @@ class CountingMeter(Meter):
     def citations_dropped(self, count: int) -> None:
         self.dropped += count
 
+    def turn(self, end: TurnEnd) -> None:
+        self.ends.append(end)
+
 
 class MemoryHistory(History):
-    """`failing` is raised by both; commits wait for `gate`."""
+    """`failing` is raised by all of it; openings wait for `open_gate`, commits for `gate`."""
 
     def __init__(self, messages: Sequence[Message] = (), failing: Exception | None = None) -> None:
         self._messages = messages
         self.failing = failing
-        self.turns: list[Turn] = []
-        self.gate = asyncio.Event()
+        self.opened: list[OpenTurn] = []
+        self.turns: list[CommitTurn] = []
+        self.renewed: list[HeldTurn] = []
+        self.abandoned: list[HeldTurn] = []
+        self.answered: Message | None = None
+        self.gate, self.open_gate = asyncio.Event(), asyncio.Event()
         self.gate.set()
+        self.open_gate.set()
 
-    async def context(self, session_id: str, budget_tokens: int | None) -> SessionContext:
-        if self.failing:
-            raise self.failing
-        return SessionContext(session_id=session_id, messages=list(self._messages), dropped=0, tokens=0)
+    async def open(self, session_id: str, turn: OpenTurn) -> TurnOpened:
+        self.opened.append(turn)
+        await self.open_gate.wait()
+        self._fail()
+        context = Context(
+            backend="short_term", messages=list(self._messages), hits=[], dropped=0, tokens=0, hit_tokens=0
+        )
+        return TurnOpened(
+            session_id=session_id,
+            branch=turn.branch or "main",
+            turn_id=turn.turn_id,
+            token=7,
+            lease_seconds=0.03,
+            context=context,
+            answered=self.answered,
+        )
 
-    async def commit(self, session_id: str, turn: Turn) -> None:
+    async def commit(self, session_id: str, turn: CommitTurn) -> None:
         await self.gate.wait()
+        self._fail()
+        self.turns.append(turn)
+
+    async def renew(self, session_id: str, turn: HeldTurn) -> None:
+        self.renewed.append(turn)
+        self._fail()
+
+    async def abandon(self, session_id: str, turn: HeldTurn) -> None:
+        self.abandoned.append(turn)
+        self._fail()
+
+    def _fail(self) -> None:
         if self.failing:
             raise self.failing
-        self.turns.append(turn)
 
 
 class ScriptedPassages(Passages):

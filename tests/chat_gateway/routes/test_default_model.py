@@ -202,7 +202,7 @@ async def test_an_interrupted_grounded_answer_is_stored_as_it_was_seen(shared_re
     async with gateway(shared_redis, FakeEngine(script=script)) as gate:
         gate.services.finds("The sky is blue.")
         answer = await gate.chat(model="sage-default", session_id="s1", stream=True)
-        await within(gate.services.committed)
+        await within(gate.services.turns.committed)
 
     assert answer.text == CITED
     assert gate.services.sessions["s1"][1].content == CITED
@@ -212,7 +212,7 @@ async def test_with_a_window_there_is_less_room_for_history(shared_redis: RedisS
     async with gateway(shared_redis, FakeEngine(max_model_len=8192)) as gate:
         await gate.chat("x" * 300, model="sage-default", session_id="s1", max_tokens=500)
 
-    assert gate.services.budgets == [8192 - 108 - 500 - 1200]
+    assert [one.budget_tokens for one in gate.services.turns.opened] == [8192 - 108 - 500 - 1200]
 
 
 async def test_an_answer_that_is_no_object_is_a_502(shared_redis: RedisServer) -> None:

@@ -51,11 +51,11 @@ async def test_a_malformed_header_is_a_400(shared_redis: RedisServer) -> None:
 
 async def test_the_turn_is_stored_before_the_client_sees_done(shared_redis: RedisServer) -> None:
     async with gateway(shared_redis, FakeEngine()) as gate:
-        gate.services.commit_gate.clear()
+        gate.services.turns.commit_gate.clear()
         async with gate.opened(CHAT, chat_body(stream=True, session_id="s1")) as response:
             frames = await first_frames(response, 3)
             assert DONE not in frames
-            gate.services.commit_gate.set()
+            gate.services.turns.commit_gate.set()
 
             assert (await response.read()).endswith(DONE)
     assert len(told(gate)) == 2
@@ -69,6 +69,8 @@ async def test_what_the_store_knows_of_an_answer(shared_redis: RedisServer) -> N
         "model": "tiny",
         "engine_id": "e0",
         "finish_reason": "stop",
+        "completion_id": "cmpl-1",
+        "created": 1,
         "usage": {"prompt_tokens": 1, "completion_tokens": 3, "total_tokens": 4},
     }
 
@@ -93,19 +95,19 @@ async def test_the_history_gets_what_is_left_of_the_window(shared_redis: RedisSe
     async with gateway(shared_redis, FakeEngine(max_model_len=4096)) as gate:
         await gate.chat("x" * 300, session_id="s1", max_tokens=500)
 
-    assert gate.services.budgets == [4096 - 108 - 500]
+    assert [one.budget_tokens for one in gate.services.turns.opened] == [4096 - 108 - 500]
 
 
 async def test_without_a_known_window_the_store_decides(shared_redis: RedisServer) -> None:
     async with gateway(shared_redis, FakeEngine()) as gate:
         await gate.chat(session_id="s1")
 
-    assert gate.services.budgets == [None]
+    assert [one.budget_tokens for one in gate.services.turns.opened] == [None]
 
 
 async def test_a_commit_whose_answer_was_lost_is_sent_again_and_stored_once(shared_redis: RedisServer) -> None:
     async with gateway(shared_redis, FakeEngine()) as gate:
-        gate.services.lose_answers_of_commits = 1
+        gate.services.turns.lose_answers_of_commits = 1
         answer = await gate.chat(session_id="s1", stream=True)
 
     assert (answer.done, len(told(gate))) == (True, 2)
@@ -131,9 +133,9 @@ async def test_a_store_without_redis_says_so(shared_redis: RedisServer) -> None:
 
 async def test_a_turn_that_was_not_stored_is_told(shared_redis: RedisServer) -> None:
     engine = FakeEngine(script=Script(words=("a", "b")))
-    async with gateway(shared_redis, engine) as gate:
+    async with gateway(shared_redis, engine, commit_seconds=0.2) as gate:
         engine.gate.clear()
-        answering = [asyncio.create_task(gate.chat(session_id="s1", stream=streams)) for streams in (True, False)]
+        answering = [asyncio.create_task(gate.chat(session_id=f"s{int(one)}", stream=one)) for one in (True, False)]
         await within_all(lambda: len(engine.seen) == 2)
         gate.services.failing["store"] = StoreUnavailable("Redis cannot be used now", retry_after=2)
         engine.gate.set()
@@ -156,7 +158,7 @@ async def test_what_a_client_that_left_has_seen_is_stored(shared_redis: RedisSer
             await first_frames(response, 2)
             response.close()
         await within(engine.left)
-        await within(gate.services.committed)
+        await within(gate.services.turns.committed)
 
     assert told(gate) == [("user", "hello"), ("assistant", "one two")]
     assert gate.services.sessions["s1"][1].metadata["finish_reason"] == "interrupted"
@@ -166,7 +168,7 @@ async def test_what_a_client_that_left_has_seen_is_stored(shared_redis: RedisSer
 async def test_what_a_dead_engine_has_said_is_stored(shared_redis: RedisServer, script: Script) -> None:
     async with gateway(shared_redis, FakeEngine(script=script)) as gate:
         answer = await gate.chat("and more", stream=True, session_id="s1")
-        await within(gate.services.committed)
+        await within(gate.services.turns.committed)
 
     assert ("error" in answer.chunks[-1], answer.done) == (True, False)
     assert told(gate) == [("user", "and more"), ("assistant", "You said:")]
@@ -177,6 +179,7 @@ async def test_a_refused_chat_leaves_nothing(shared_redis: RedisServer, status: 
     engine = FakeEngine(script=Script(status=status, refusal={"error": {"message": "no"}}))
     async with gateway(shared_redis, engine) as gate:
         await gate.chat(stream=True, session_id="s1")
+        await within(gate.services.turns.given_back)
 
     assert gate.services.sessions == {}
 

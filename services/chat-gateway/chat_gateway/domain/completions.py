@@ -1,10 +1,9 @@
 """Answer a chat: choose the model, remember and look up where asked, relay what the engine says."""
 
-import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,17 +16,19 @@ from chat_gateway.domain.grounding import Grounding, Grounds, grounded
 from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
 from chat_gateway.domain.quoting import Quoter
 from chat_gateway.domain.reading import is_error, usage_of
+from chat_gateway.domain.recalling import prompt_receipt, recalled
 from chat_gateway.domain.receipts import Trail
 from chat_gateway.domain.refusing import message_of, passed_on
 from chat_gateway.domain.relaying import relayed
+from chat_gateway.domain.replaying import replayed
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
 from chat_gateway.domain.requests import Ask, with_fields
 from chat_gateway.domain.resolving import Route, Routes
-from chat_gateway.domain.turns import OpenTurn, Turns
-from sage_contracts.chat import ModelPeek, Retrieval
+from chat_gateway.domain.turns import Answered, Turn, Turns, beside
+from sage_contracts.chat import ModelPeek, PromptReceipt, Retrieval
 from sage_contracts.errors import SageError, UpstreamError
 from sage_contracts.fleet import EngineKind
-from sage_contracts.names import RECEIPT_HEADER, SESSION_ID_HEADER
+from sage_contracts.names import MEMORY_HEADER, RECEIPT_HEADER
 
 CHAT_PATH = "/chat/completions"
 _PATHS: Mapping[Operation, str] = {
@@ -43,8 +44,10 @@ class _Prepared:
 
     body: bytes
     prompt: list[dict[str, Any]]
-    turn: OpenTurn | None = None
+    turn: Turn | None = None
     grounds: Grounds | None = None
+    receipt: PromptReceipt | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_read(self) -> bool:
@@ -77,11 +80,14 @@ class Completions:
         route = self._routes.resolve(ask.model, "llm")
         measured = Measured("chat", route.label, self._meter, self._clock)
         prepared = await self._prepared(ask, route)
+        if isinstance(prepared, Answered):
+            return replayed(prepared, ask, model=route.asked)
         wish = Wish(ask.session_id, prepared.prompt)
         trail = self._dispatch.trail(route)
-        with _explained(trail, wanted=ask.explained):
+        trail.prompt = prepared.receipt
+        with _given_back(prepared.turn), _explained(trail, wanted=ask.explained):
             opened = await self._dispatch.open(route, Sending(CHAT_PATH, prepared.body, ask.streamed, wish), trail)
-            headers = _told(trail, wanted=ask.explained)
+            headers = {**_told(trail, wanted=ask.explained), **prepared.headers}
             if not prepared.is_read and not route.is_pipeline:
                 return await _plain(opened, measured, headers)
             return await self._read(opened, measured, prepared, route, headers)
@@ -100,30 +106,35 @@ class Completions:
             opened = await self._dispatch.open(route, sending, trail)
             return await _plain(opened, measured, _told(trail, wanted=explained))
 
-    async def _prepared(self, ask: Ask, route: Route) -> _Prepared:
+    async def _prepared(self, ask: Ask, route: Route) -> _Prepared | Answered:
         retrieval = ask.retrieval if ask.retrieval is not None else _by_default(ask, route)
-        grounds, turn = await asyncio.gather(
-            self._grounds(ask, route, retrieval), self._turn(ask, route, grounded=retrieval is not None)
-        )
-        changed: dict[str, Any] = {} if route.model == ask.model else {"model": route.model}
+        async with beside(self._turn(ask, route, grounded=retrieval is not None)) as opening:
+            grounds = await self._grounds(ask, route, retrieval)
+            turn = await opening
+        if isinstance(turn, Answered):
+            return turn
         remembered = turn.prompt if turn else ask.messages
         prompt = grounded(remembered, grounds) if grounds else remembered
+        receipt = _receipt(ask, turn, grounds, before=remembered, after=prompt) if ask.explained else None
+        if turn and turn.context.hits:
+            prompt = recalled(prompt, turn.context.hits)
+        changed: dict[str, Any] = {} if route.model == ask.model else {"model": route.model}
         if prompt is not ask.messages:
             changed["messages"] = prompt
         body = with_fields(ask.raw, **changed) if changed or ask.has_own_fields else ask.raw
-        return _Prepared(body, remembered, turn, grounds)
+        return _Prepared(body, remembered, turn, grounds, receipt, _headers(ask, turn))
 
     async def _grounds(self, ask: Ask, route: Route, retrieval: Retrieval | None) -> Grounds | None:
         if retrieval is None:
             return None
         return await self._grounding.find(ask.messages, retrieval, route.context_tokens)
 
-    async def _turn(self, ask: Ask, route: Route, *, grounded: bool) -> OpenTurn | None:
+    async def _turn(self, ask: Ask, route: Route, *, grounded: bool) -> Turn | Answered | None:
         if ask.session_id is None:
             return None
         reserved = self._grounding.budget_tokens if grounded else 0
         budget = history_budget(route.context_tokens, tokens_of(ask.messages), ask.answer_tokens, reserved)
-        return await self._turns.open(ask.session_id, ask.messages, budget)
+        return await self._turns.open(ask.session_id, ask.messages, ask.turn, budget_tokens=budget, model=route.model)
 
     async def _read(
         self, opened: Opened, measured: Measured, prepared: _Prepared, route: Route, headers: dict[str, str]
@@ -139,12 +150,12 @@ class Completions:
         if prepared.grounds is not None or route.is_pipeline:
             quoter = Quoter(prepared.grounds, exchange.transcript, route.asked if route.is_pipeline else None)
             exchange.quote_with(quoter)
-        if prepared.turn:
-            headers[SESSION_ID_HEADER] = prepared.turn.session_id
         if not isinstance(opened.answer, Whole):
             return await _streamed(opened, opened.answer, exchange, measured, headers)
         answer = passed_on(opened.answer)
         if answer.status >= 400:
+            if prepared.turn:
+                prepared.turn.abandon()
             return WholeReply(answer, headers)
         told = _decoded(answer.body)
         if quoter is not None:
@@ -182,6 +193,37 @@ def _explained(trail: Trail, *, wanted: bool) -> Iterator[None]:
     except SageError as error:
         error.headers |= _told(trail, wanted=wanted)
         raise
+
+
+@contextmanager
+def _given_back(turn: Turn | None) -> Iterator[None]:
+    """A turn that comes to nothing holds up nobody."""
+    try:
+        yield
+    except BaseException:
+        if turn is not None:
+            turn.abandon()
+        raise
+
+
+def _headers(ask: Ask, turn: Turn | None) -> dict[str, str]:
+    if turn is not None:
+        return turn.headers()
+    return {} if ask.session_id is None else {MEMORY_HEADER: "off"}
+
+
+def _receipt(
+    ask: Ask,
+    turn: Turn | None,
+    grounds: Grounds | None,
+    *,
+    before: list[dict[str, Any]],
+    after: list[dict[str, Any]],
+) -> PromptReceipt | None:
+    """Told of chats with a session or with retrieval."""
+    if turn is None and grounds is None:
+        return None
+    return prompt_receipt(turn.sent if turn else ask.messages, turn, grounds, before=before, after=after)
 
 
 def _told(trail: Trail, *, wanted: bool) -> dict[str, str]:

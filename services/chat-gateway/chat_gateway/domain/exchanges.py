@@ -8,7 +8,7 @@ import msgspec
 from chat_gateway.domain.ports import Breaker, Meter, Operation, Told
 from chat_gateway.domain.quoting import Quoter
 from chat_gateway.domain.reading import Reader, Recorder, Skimmer, Transcript
-from chat_gateway.domain.turns import OpenTurn
+from chat_gateway.domain.turns import Turn
 from sage_contracts.chat import Usage
 
 Clock = Callable[[], float]
@@ -53,7 +53,7 @@ class Passing:
 class Exchange:
     """The ending of an answer that is read: stored in its session, if it has one, before the client sees `[DONE]`."""
 
-    def __init__(self, measured: Measured, meter: Meter, turn: OpenTurn | None, metadata: dict[str, Any]) -> None:
+    def __init__(self, measured: Measured, meter: Meter, turn: Turn | None, metadata: dict[str, Any]) -> None:
         self._measured = measured
         self._meter = meter
         self._turn = turn
@@ -79,7 +79,8 @@ class Exchange:
 
     def _told(self) -> dict[str, Any]:
         usage = self.transcript.usage
-        return {**self._metadata, "usage": None if usage is None else msgspec.to_builtins(usage)}
+        told = None if usage is None else msgspec.to_builtins(usage)
+        return {**self._metadata, **self.transcript.completion, "usage": told}
 
     def _count_dropped(self) -> None:
         if self._quoter is not None and self._quoter.dropped:

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from sage_contracts.errors import InvalidRequest
 from sage_contracts.sessions import Message, NewMessage
@@ -14,14 +15,23 @@ PromptMessage = dict[str, Any]
 
 _INSTRUCTING = frozenset({"system", "developer"})
 _TOLD_TO_ENGINES = ("role", "content", "name", "tool_calls", "tool_call_id")
+_KNOWN = frozenset(_TOLD_TO_ENGINES)
+_THE_STORES_OWN = frozenset(Message.__struct_fields__) - _KNOWN
+_NOT_TOLD_AGAIN = frozenset({"reasoning_content", "reasoning"})
+"""What a model thought is of use to people; engines refuse it in a prompt, or waste their window on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """`prompt` is for the engine; `new` is what the session does not hold yet."""
+    """
+    `prompt` is for the engine; `new` is what the session does not hold yet.
+
+    `sent` are those messages of the prompt that the request itself brought, beside what it repeats of the history.
+    """
 
     prompt: list[PromptMessage]
     new: list[PromptMessage]
+    sent: list[PromptMessage]
 
 
 def joined(stored: Sequence[Message], incoming: Sequence[PromptMessage], *, dropped: int = 0) -> Joined:
@@ -40,19 +50,37 @@ def joined(stored: Sequence[Message], incoming: Sequence[PromptMessage], *, drop
     return Joined(
         prompt=[*(own or known), *_consistent(spoken, remainder), *remainder],
         new=[*changed, *remainder],
+        sent=[*own, *remainder],
     )
+
+
+def asked_now(incoming: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """What a request says behind the last answer it repeats; its instructions are none of it."""
+    said = [message.get("role") for message in incoming]
+    behind = len(said) - said[::-1].index("assistant") if "assistant" in said else 0
+    return _spoken(incoming[behind:])
 
 
 def told(message: Message) -> PromptMessage:
     """A stored message as engines read it."""
-    fields = msgspec.to_builtins(message)
-    return {name: fields[name] for name in _TOLD_TO_ENGINES if name in fields}
+    fields = {name: value for name in _TOLD_TO_ENGINES if (value := getattr(message, name)) is not UNSET}
+    if not message.extra:
+        return fields
+    return fields | {name: value for name, value in message.extra.items() if name not in _NOT_TOLD_AGAIN | _KNOWN}
 
 
 def stored_form(message: PromptMessage) -> NewMessage:
-    """A client's message as the store takes it; raises InvalidRequest for one that is none."""
+    """
+    A client's message as the store takes it; raises InvalidRequest for one that is none.
+
+    Its fields that nobody here knows are kept, but for those that only a stored message has: a client that sends back
+    what it read of a session does not say them itself.
+    """
+    fields = {name: value for name, value in message.items() if value is not None and name not in _THE_STORES_OWN}
+    if extra := {name: value for name, value in fields.items() if name not in _KNOWN}:
+        fields = {name: value for name, value in fields.items() if name not in extra} | {"extra": extra}
     try:
-        return msgspec.convert({name: value for name, value in message.items() if value is not None}, NewMessage)
+        return msgspec.convert(fields, NewMessage)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"messages: {error}", param="messages") from error
 

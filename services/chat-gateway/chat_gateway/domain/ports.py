@@ -6,11 +6,13 @@ from typing import Literal, Protocol
 
 from sage_contracts.chat import Retrieval, Usage
 from sage_contracts.index import Found
-from sage_contracts.sessions import SessionContext, Turn
+from sage_contracts.turns import CommitTurn, HeldTurn, OpenTurn, TurnOpened
 
 Operation = Literal["chat", "text_completion", "embeddings"]
 Outcome = Literal["answered", "refused", "dropped", "rejected", "timeout", "cancelled"]
 Breaker = Literal["client", "engine", "store"]
+TurnEnd = Literal["committed", "interrupted", "abandoned", "replayed", "lost", "deleted", "failed", "without"]
+"""How a turn ended; `without` is a chat that went on without its session."""
 
 
 class EngineRefused(Exception):
@@ -78,12 +80,26 @@ class Engines(Protocol):
 
 
 class History(Protocol):
-    """Conversations. Both raise an Unavailable when they cannot be had now."""
+    """Conversations, a turn at a time. All of it raises an Unavailable when it cannot be had now."""
 
-    async def context(self, session_id: str, budget_tokens: int | None) -> SessionContext: ...
+    async def open(self, session_id: str, turn: OpenTurn) -> TurnOpened:
+        """
+        Take the turn, once those before it are over, and learn what was said so far.
 
-    async def commit(self, session_id: str, turn: Turn) -> None:
-        """Store the turn, whole and once."""
+        Raises SessionBusy, IdempotencyKeyReused, BranchNotFound, and Conflict for a turn that is over and gone.
+        """
+        ...
+
+    async def commit(self, session_id: str, turn: CommitTurn) -> None:
+        """Store the turn, whole and once. Raises TurnLost, and SessionNotFound when the session was deleted."""
+        ...
+
+    async def renew(self, session_id: str, turn: HeldTurn) -> None:
+        """Hold the turn for another lease. Raises TurnLost and SessionNotFound."""
+        ...
+
+    async def abandon(self, session_id: str, turn: HeldTurn) -> None:
+        """Give the turn back: nothing of it is kept."""
         ...
 
 
@@ -116,3 +132,5 @@ class Meter(Protocol):
     def interrupted(self, by: Breaker) -> None: ...
 
     def citations_dropped(self, count: int) -> None: ...
+
+    def turn(self, end: TurnEnd) -> None: ...

@@ -13,6 +13,7 @@ Chunk = dict[str, Any]
 
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_READ_BY_NAME = frozenset({"role", "content", "tool_calls", "annotations", "context"})
 
 
 class Reader(Protocol):
@@ -65,16 +66,23 @@ class Skimmer:
 
 
 class Transcript:
-    """What the first choice of an answer has said so far."""
+    """What the first choice of an answer has said so far, and what the answer is called."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
+        self.completion: dict[str, Any] = {}
+        """Its `completion_id` and `created`, as far as the engine tells them."""
+        self.annotations: list[Any] = []
         self._text: list[str] = []
         self._calls: dict[int, dict[str, Any]] = {}
+        self._extra = Pieces()
 
     def read(self, chunk: Chunk) -> None:
         self.usage = usage_from(chunk.get("usage")) or self.usage
+        if not self.completion and isinstance(name := chunk.get("id"), str):
+            created = chunk.get("created")
+            self.completion = {"completion_id": name, **({"created": created} if isinstance(created, int) else {})}
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
             if isinstance(choice, dict) and choice.get("index", 0) == 0:
@@ -88,6 +96,11 @@ class Transcript:
     def tool_calls(self) -> list[dict[str, Any]]:
         return [self._calls[index] for index in sorted(self._calls)]
 
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Its fields that nobody here knows, such as `refusal` or `reasoning_content`."""
+        return self._extra.joined()
+
     def _read_choice(self, choice: dict[str, Any]) -> None:
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
         said = choice.get("delta") or choice.get("message")
@@ -95,11 +108,18 @@ class Transcript:
             return
         if isinstance(content := said.get("content"), str):
             self._text.append(content)
+        if len(said) > 1 or "content" not in said:
+            self._read_others(said)
         calls = said.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else []):
             if isinstance(call, dict):
                 index = call.get("index")
                 self._add_call(index if isinstance(index, int) else position, call)
+
+    def _read_others(self, said: dict[str, Any]) -> None:
+        if isinstance(annotations := said.get("annotations"), list):
+            self.annotations += annotations
+        self._extra.add({name: value for name, value in said.items() if name not in _READ_BY_NAME})
 
     def _add_call(self, index: int, call: dict[str, Any]) -> None:
         """A call comes in pieces: its id and name first, its arguments as text to be joined."""
@@ -110,6 +130,35 @@ class Transcript:
         if isinstance(function, dict):
             known["function"]["name"] += _as_text(function.get("name"))
             known["function"]["arguments"] += _as_text(function.get("arguments"))
+
+
+class Pieces:
+    """A JSON object that comes in pieces, as deltas do: texts, lists and objects grow, of all else the last counts."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._others: dict[str, Any] = {}
+
+    def add(self, piece: dict[str, Any]) -> None:
+        for name, value in piece.items():
+            match value:
+                case None | "" | [] | {}:
+                    continue
+                case str():
+                    self._texts.setdefault(name, []).append(value)
+                case dict():
+                    known = self._others.get(name)
+                    known = self._others[name] = known if isinstance(known, Pieces) else Pieces()
+                    known.add(value)
+                case list():
+                    known = self._others.get(name)
+                    self._others[name] = [*known, *value] if isinstance(known, list) else value
+                case _:
+                    self._others[name] = value
+
+    def joined(self) -> dict[str, Any]:
+        others = {name: one.joined() if isinstance(one, Pieces) else one for name, one in self._others.items()}
+        return others | {name: "".join(texts) for name, texts in self._texts.items()}
 
 
 class Recorder:

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec import UNSET
 
 from chat_gateway.domain.balancing import Candidate
 from chat_gateway.domain.ports import Outcome
-from sage_contracts.chat import Attempt, Considered, Receipt
+from sage_contracts.chat import Attempt, Considered, PromptReceipt, Receipt
 
 SHOWN = 12
 """So many candidates are listed at most: a header must stay small."""
+
+HEADER_BYTES = 3_000
+"""Proxies refuse an answer whose headers do not fit in one page of memory, 4,096 bytes, all of them together."""
 
 
 @dataclass(slots=True)
@@ -25,6 +29,7 @@ class Trail:
     attempts: list[tuple[str, Outcome, float]] = field(default_factory=list)
     waited_seconds: float = 0.0
     engine_id: str | None = None
+    prompt: PromptReceipt | None = None
 
     def receipt(self) -> Receipt:
         return Receipt(
@@ -42,8 +47,19 @@ class Trail:
                 for name, outcome, seconds in self.attempts
             ],
             waited_seconds=round(self.waited_seconds, 4),
+            prompt=UNSET if self.prompt is None else self.prompt,
         )
 
     def header(self) -> str:
-        """As compact JSON, in ASCII as a header must be."""
-        return json.dumps(msgspec.to_builtins(self.receipt()), separators=(",", ":"))
+        """As compact JSON, in ASCII as a header must be; what does not fit is only counted."""
+        told = msgspec.to_builtins(self.receipt())
+        while len(text := json.dumps(told, separators=(",", ":"))) > HEADER_BYTES:
+            if memory := told.get("prompt", {}).get("memory"):
+                memory.pop()
+                told["prompt"]["more_memory"] += 1
+            elif told["candidates"]:
+                told["candidates"].pop()
+                told["more_candidates"] += 1
+            else:
+                break
+        return text

@@ -1,14 +1,16 @@
 """A chat request as the gateway reads it, and the bytes an engine is sent."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from chat_gateway.domain.turns import NO_WISH, TurnWish
 from sage_contracts import names
 from sage_contracts.chat import ChatPeek, Retrieval
 
-OWN_FIELDS = ("session_id", "rag")
+OWN_FIELDS = ("session_id", "session_branch", "on_conflict", "rag")
 """Ours alone: no engine sees them."""
 
 
@@ -27,12 +29,23 @@ class Ask:
     has_own_fields: bool = False
     explained: bool = False
     """Whether the client wants to be told how its engine was chosen."""
+    turn: TurnWish = NO_WISH
 
 
 def ask_of(
-    raw: bytes, fields: dict[str, Any], peek: ChatPeek, header_session: str | None, *, explained: bool = False
+    raw: bytes,
+    fields: dict[str, Any],
+    peek: ChatPeek,
+    header_session: str | None,
+    *,
+    explained: bool = False,
+    key: str | None = None,
 ) -> Ask:
-    """The body's session wins over the header's. Raises InvalidRequest for one that may not be a session's name."""
+    """
+    The body's session wins over the header's. Raises InvalidRequest for one that may not be a session's name.
+
+    `key` is the request's Idempotency-Key, which counts for nothing without a session.
+    """
     session = peek.session_id if peek.session_id is not None else header_session
     return Ask(
         raw=raw,
@@ -45,7 +58,25 @@ def ask_of(
         answer_tokens=peek.max_completion_tokens or peek.max_tokens,
         has_own_fields=any(name in fields for name in OWN_FIELDS),
         explained=explained,
+        turn=NO_WISH if session is None else turn_wish(fields, key, peek),
     )
+
+
+def turn_wish(fields: dict[str, Any], key: str | None, peek: ChatPeek | None = None) -> TurnWish:
+    """Raises InvalidRequest for a key that cannot be one, and for a branch that none can be called."""
+    branch = peek.session_branch if peek else None
+    conflict = peek.on_conflict if peek else None
+    return TurnWish(
+        key=None if key is None else names.idempotency_key(key),
+        digest=None if key is None else digest_of(fields),
+        branch=None if branch is None else names.branch(branch),
+        on_conflict=conflict or "queue",
+    )
+
+
+def digest_of(fields: dict[str, Any]) -> str:
+    """The same for bodies that say the same, however their JSON is written."""
+    return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
 
 
 def with_fields(raw: bytes, **changed: object) -> bytes:

@@ -3,91 +3,233 @@
 import asyncio
 import logging
 import uuid
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import UNSET
 
-from chat_gateway.domain.joining import Joined, PromptMessage, joined, stored_form
-from chat_gateway.domain.ports import History
+from chat_gateway.domain.errands import Errands, Lease
+from chat_gateway.domain.grounding import MAX_QUESTION, question_of
+from chat_gateway.domain.joining import Joined, PromptMessage, asked_now, joined, stored_form
+from chat_gateway.domain.ports import History, Meter, TurnEnd
 from chat_gateway.domain.reading import Transcript
-from sage_contracts.errors import SageError
-from sage_contracts.sessions import NewMessage, Turn
+from sage_contracts.errors import SageError, SessionNotFound, TurnLost, Unavailable
+from sage_contracts.names import BRANCH_HEADER, MAIN_BRANCH, SESSION_ID_HEADER
+from sage_contracts.sessions import Message, NewMessage
+from sage_contracts.turns import INTERRUPTED, CommitTurn, HeldTurn, OnConflict, OpenTurn, TurnOpened
 
 log = logging.getLogger(__name__)
 
-INTERRUPTED = "interrupted"
+
+@dataclass(frozen=True, slots=True)
+class TurnWish:
+    """
+    How a chat wants its turn. `key` is the client's own name for it, `digest` what tells its request from another's.
+
+    `branch` None is the session's head.
+    """
+
+    key: str | None = None
+    digest: str | None = None
+    branch: str | None = None
+    on_conflict: OnConflict = "queue"
 
 
-class Commits:
-    """Turns on their way to the store: once begun, a commit outlives the request that began it."""
-
-    def __init__(self, history: History) -> None:
-        self.history = history
-        self._running: set[asyncio.Task[None]] = set()
-
-    def begin(self, session_id: str, turn: Turn) -> asyncio.Task[None]:
-        task = asyncio.create_task(self.history.commit(session_id, turn))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    async def settled(self) -> None:
-        """Return when nothing is on its way any more."""
-        while self._running:
-            await asyncio.wait(self._running)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning(
-                "turn not stored", extra={"error": error.code if isinstance(error, SageError) else type(error).__name__}
-            )
+NO_WISH = TurnWish()
 
 
-class OpenTurn:
-    """One exchange with a session: `prompt` is what the engine is told."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A turn that was answered before: the client gets what is stored."""
 
-    def __init__(self, session_id: str, parts: Joined, commits: Commits) -> None:
-        self.session_id = session_id
+    session_id: str
+    branch: str
+    message: Message
+
+
+class Turn:
+    """One exchange with a session: `prompt` is what the engine is told. It must be committed or abandoned."""
+
+    def __init__(self, opened: TurnOpened, parts: Joined, turns: "Turns") -> None:
+        self.session_id = opened.session_id
+        self.branch = opened.branch
+        self.context = opened.context
         self.prompt: list[PromptMessage] = parts.prompt
+        self.sent: list[PromptMessage] = parts.sent
+        self._held = HeldTurn(turn_id=opened.turn_id, token=opened.token, branch=opened.branch)
         self._new = [stored_form(message) for message in parts.new]
-        self._commits = commits
-        self._begun = False
+        self._turns = turns
+        self._lease = turns.lease(self.session_id, self._held, opened.lease_seconds)
+        self._is_over = False
 
     async def commit(self, transcript: Transcript, metadata: dict[str, Any]) -> None:
-        """Store the turn; a cancelled caller leaves, the commit goes on. Raises an Unavailable when it cannot be."""
-        self._begun = True
-        told = {**metadata, "finish_reason": transcript.finish_reason}
-        await asyncio.shield(self._begin(_answer(transcript.text, transcript.tool_calls, told)))
+        """
+        Store the turn; a cancelled caller leaves, the commit goes on.
 
-    def abandon(self, transcript: Transcript, metadata: dict[str, Any]) -> None:
+        Raises TurnLost when the session has gone on without it, and an Unavailable when the store is away. A session
+        that was deleted meanwhile stays deleted.
+        """
+        told = {**metadata, "finish_reason": transcript.finish_reason}
+        if transcript.annotations:
+            told["annotations"] = transcript.annotations
+        answer = _answer(transcript.text, transcript.tool_calls, told, transcript.extra)
+        await asyncio.shield(self._end(self._turns.stored(self.session_id, self._committed(answer), "committed")))
+
+    def abandon(self, transcript: Transcript | None = None, metadata: dict[str, Any] | None = None) -> None:
         """
         Keep what an interrupted answer has said, if anything, without waiting.
 
-        Its tool calls are left out: half a call would spoil every prompt to come.
+        Its tool calls and other fields are left out: half a call would spoil every prompt to come.
         """
-        if self._begun or not transcript.text:
+        if self._is_over:
             return
-        self._begun = True
-        self._begin(_answer(transcript.text, [], {**metadata, "finish_reason": INTERRUPTED}))
+        if transcript is None or not transcript.text:
+            self._end(self._turns.given_back(self.session_id, self._held))
+            return
+        answer = _answer(transcript.text, [], {**(metadata or {}), "finish_reason": INTERRUPTED}, {})
+        self._end(self._turns.stored(self.session_id, self._committed(answer), "interrupted"))
 
-    def _begin(self, answer: NewMessage) -> asyncio.Task[None]:
-        turn = Turn(turn_id=uuid.uuid4().hex, messages=[*self._new, answer])
-        return self._commits.begin(self.session_id, turn)
+    def headers(self) -> dict[str, str]:
+        return session_headers(self.session_id, self.branch)
+
+    def _committed(self, answer: NewMessage) -> CommitTurn:
+        held = self._held
+        messages = [*self._new, answer]
+        return CommitTurn(turn_id=held.turn_id, token=held.token, branch=held.branch, messages=messages)
+
+    def _end(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._is_over = True
+        self._lease.end()
+        return self._turns.errands.begin(ending)
 
 
 class Turns:
-    def __init__(self, commits: Commits) -> None:
-        self._commits = commits
+    """
+    `wait_seconds` is how long a turn waits for others of its session. Not `required`, a chat whose session cannot be
+    had goes on without it.
+    """
 
-    async def open(self, session_id: str, incoming: list[PromptMessage], budget_tokens: int | None) -> OpenTurn:
-        """The history within the budget, joined with what comes in. Raises an Unavailable when the store is away."""
+    def __init__(
+        self, history: History, errands: Errands, meter: Meter, *, wait_seconds: float = 60.0, required: bool = True
+    ) -> None:
+        self._history = history
+        self.errands = errands
+        self._meter = meter
+        self._wait_seconds = wait_seconds
+        self._required = required
+
+    async def open(
+        self,
+        session_id: str,
+        incoming: list[PromptMessage],
+        wish: TurnWish,
+        *,
+        budget_tokens: int | None,
+        model: str | None,
+    ) -> Turn | Answered | None:
+        """
+        The history within the budget, joined with what comes in; None for a chat that goes on without its session.
+
+        Cancelled, it gives its place up. Raises what the store refuses the turn with, and an Unavailable when it is
+        away.
+        """
         for message in incoming:
             stored_form(message)
-        context = await self._commits.history.context(session_id, budget_tokens)
-        return OpenTurn(session_id, joined(context.messages, incoming, dropped=context.dropped), self._commits)
+        asked = asked_now(incoming)
+        request = OpenTurn(
+            turn_id=uuid.uuid4().hex if wish.key is None else f"key:{wish.key}",
+            messages=[stored_form(message) for message in asked],
+            question=question_of(asked)[:MAX_QUESTION],
+            digest=wish.digest,
+            on_conflict=wish.on_conflict,
+            branch=wish.branch,
+            budget_tokens=budget_tokens,
+            model=model,
+            wait_seconds=self._wait_seconds,
+        )
+        opening = self.errands.begin(self._history.open(session_id, request), waits=True)
+        try:
+            opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self.errands.begin(self._given_up(session_id, opening), waits=True)
+            raise
+        except SageError as error:
+            if self._required or error.status < 500:
+                raise
+            log.warning("session left out of a chat", extra={"error": error.code})
+            self._meter.turn("without")
+            return None
+        if opened.answered is not None:
+            self._meter.turn("replayed")
+            return Answered(session_id, opened.branch, opened.answered)
+        return Turn(opened, joined(opened.context.messages, incoming, dropped=opened.context.dropped), self)
+
+    def lease(self, session_id: str, held: HeldTurn, seconds: float) -> Lease:
+        return Lease(lambda: self._history.renew(session_id, held), seconds, self.errands)
+
+    async def stored(self, session_id: str, turn: CommitTurn, end: TurnEnd) -> None:
+        try:
+            await self._history.commit(session_id, turn)
+        except SessionNotFound:
+            self._meter.turn("deleted")
+        except TurnLost:
+            self._meter.turn("lost")
+            raise
+        except SageError as error:
+            log.warning("turn not stored", extra={"error": error.code})
+            self._meter.turn("failed")
+            if self._required or not isinstance(error, Unavailable):
+                raise
+        else:
+            self._meter.turn(end)
+
+    async def given_back(self, session_id: str, held: HeldTurn) -> None:
+        """Where that fails, the turn is over with its lease."""
+        self._meter.turn("abandoned")
+        try:
+            await self._history.abandon(session_id, held)
+        except SageError as error:
+            log.info("turn not given back", extra={"error": error.code})
+
+    async def _given_up(self, session_id: str, opening: asyncio.Task[TurnOpened]) -> None:
+        """Nobody waits for this turn any more: what its opening brings is given back at once."""
+        try:
+            opened = await opening
+        except SageError:
+            return
+        if opened.answered is None:
+            held = HeldTurn(turn_id=opened.turn_id, token=opened.token, branch=opened.branch)
+            await self.given_back(session_id, held)
 
 
-def _answer(text: str, tool_calls: list[dict[str, Any]], metadata: dict[str, Any]) -> NewMessage:
-    content = text if text or not tool_calls else None
-    return NewMessage(role="assistant", content=content, tool_calls=tool_calls or UNSET, metadata=metadata)
+@asynccontextmanager
+async def beside(
+    opening: Coroutine[Any, Any, Turn | Answered | None],
+) -> AsyncGenerator[asyncio.Task[Turn | Answered | None]]:
+    """A turn is opened while other work is done; should that fail, the turn is given back."""
+    task = asyncio.ensure_future(opening)
+    try:
+        yield task
+    except BaseException:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled() and task.exception() is None and isinstance(turn := task.result(), Turn):
+            turn.abandon()
+        raise
+
+
+def session_headers(session_id: str, branch: str) -> dict[str, str]:
+    named = {} if branch == MAIN_BRANCH else {BRANCH_HEADER: branch}
+    return {SESSION_ID_HEADER: session_id, **named}
+
+
+def _answer(text: str, tool_calls: list[dict[str, Any]], metadata: dict[str, Any], extra: dict[str, Any]) -> NewMessage:
+    return NewMessage(
+        role="assistant",
+        content=text if text or not tool_calls else None,
+        tool_calls=tool_calls or UNSET,
+        extra=extra or UNSET,
+        metadata=metadata,
+    )

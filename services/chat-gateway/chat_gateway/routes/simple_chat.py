@@ -1,8 +1,10 @@
 """The earlier gateway's routes: `/api/chat/*`."""
 
+from typing import Annotated
+
 from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.response.base import ASGIResponse
 
 from chat_gateway.domain.simple import SimpleChat
@@ -19,9 +21,12 @@ _NOTHING_GIVEN = sessions.NewSession()
 
 @post(wire.MESSAGE.route, status_code=wire.MESSAGE.status)
 async def send_message(
-    request: StrictRequest, data: JSONBody[wire.SimpleMessage], simple_chat: NamedDependency[SimpleChat]
+    request: StrictRequest,
+    data: JSONBody[wire.SimpleMessage],
+    simple_chat: NamedDependency[SimpleChat],
+    key: Annotated[str | None, HeaderParameter(name=names.IDEMPOTENCY_KEY_HEADER)] = None,
 ) -> ASGIResponse:
-    return await responded(request, simple_chat.answer(data))
+    return await responded(request, simple_chat.answer(data, key))
 
 
 @get(wire.CHAT_SESSIONS.route, status_code=wire.CHAT_SESSIONS.status)

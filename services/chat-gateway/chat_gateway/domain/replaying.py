@@ -1,0 +1,87 @@
+"""Answer a turn again with what is stored of it, as JSON or as a stream."""
+
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from chat_gateway.domain.ports import Whole
+from chat_gateway.domain.refusing import JSON
+from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
+from chat_gateway.domain.requests import Ask
+from chat_gateway.domain.turns import Answered, session_headers
+from sage_contracts.names import REPLAYED_HEADER
+from sage_contracts.sessions import Message
+from sage_contracts.sse import DONE, event
+
+Told = dict[str, Any]
+
+
+class _StreamOptions(Struct, frozen=True):
+    include_usage: bool | None = None
+
+
+class _Peek(Struct, frozen=True):
+    stream_options: _StreamOptions | None = None
+
+
+def replayed(answered: Answered, ask: Ask, *, model: str) -> Reply:
+    """
+    Its first choice, under the id it had; `model` is the name the client knows.
+
+    Of the passages it stood on their places in the text are told again; their own text is not kept.
+    """
+    headers = session_headers(answered.session_id, answered.branch) | {REPLAYED_HEADER: "true"}
+    if ask.streamed:
+        return StreamReply(_frames(answered.message, model, with_usage=_wants_usage(ask.raw)), headers)
+    return WholeReply(Whole(200, JSON, msgspec.json.encode(_whole(answered.message, model))), headers)
+
+
+def _whole(message: Message, model: str) -> Told:
+    calls = {} if message.tool_calls is UNSET else {"tool_calls": message.tool_calls}
+    said = {"role": "assistant", "content": message.content, **calls, **_others(message)}
+    choice = {"index": 0, "message": said, "finish_reason": message.metadata.get("finish_reason"), "logprobs": None}
+    return {**_head(message, model, "chat.completion"), "choices": [choice], "usage": message.metadata.get("usage")}
+
+
+async def _frames(message: Message, model: str, *, with_usage: bool) -> AsyncGenerator[bytes]:
+    head = _head(message, model, "chat.completion.chunk")
+    for delta in _deltas(message):
+        yield event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    ending: Told = {"index": 0, "delta": {}, "finish_reason": message.metadata.get("finish_reason")}
+    yield event({**head, "choices": [ending]})
+    if with_usage and (usage := message.metadata.get("usage")) is not None:
+        yield event({**head, "choices": [], "usage": usage})
+    yield DONE
+
+
+def _deltas(message: Message) -> Iterator[Told]:
+    yield {"role": "assistant", "content": message.content, **_others(message)}
+    if message.tool_calls is not UNSET:
+        yield {"tool_calls": [{"index": index, **call} for index, call in enumerate(message.tool_calls)]}
+
+
+def _others(message: Message) -> Told:
+    kept = message.metadata
+    cited = {"annotations": kept["annotations"]} if "annotations" in kept else {}
+    context = {"context": {"citations": [], **kept["context"]}} if isinstance(kept.get("context"), dict) else {}
+    return {**({} if message.extra is UNSET else message.extra), **cited, **context}
+
+
+def _head(message: Message, model: str, kind: str) -> Told:
+    kept = message.metadata
+    return {
+        "id": kept.get("completion_id", message.id),
+        "object": kind,
+        "created": kept.get("created", int(message.timestamp.timestamp())),
+        "model": model,
+    }
+
+
+def _wants_usage(raw: bytes) -> bool:
+    try:
+        options = msgspec.json.decode(raw, type=_Peek).stream_options
+    except msgspec.ValidationError:
+        return False
+    return bool(options and options.include_usage)
