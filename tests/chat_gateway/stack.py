@@ -128,11 +128,15 @@ async def gateway(
     *engines: FakeEngine,
     embedders: Sequence[FakeEngine] = (),
     known: Mapping[str, Any] | None = None,
+    beside: Gateway | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Gateway]:
-    """The engines are started, READY, and stopped at the end; one with an address is there already."""
+    """
+    The engines are started, READY, and stopped at the end; one with an address is there already. `beside` is another
+    gateway with the same services.
+    """
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(fake_services())
+        services = beside.services if beside else await stack.enter_async_context(fake_services())
         for engine in [*engines, *embedders]:
             if engine.url:
                 continue

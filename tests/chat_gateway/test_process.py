@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import msgspec
+import psutil
 
 from sage_contracts.sse import DONE
-from tests.chat_gateway.stack import CHAT, chat_body, first_frames
+from tests.chat_gateway.stack import CHAT, chat_body, first_frames, within
 from tests.fakes.cluster import accepts, free_port
 from tests.fakes.engine import Script, fake_engine
 from tests.fakes.redis_server import RedisServer
@@ -64,6 +65,45 @@ async def test_a_stream_is_finished_and_stored_after_the_order_to_stop(shared_re
             async with asyncio.timeout(10):
                 assert await gateway.wait() == 0
     assert [one.content for one in services.sessions["s1"]] == ["hello", "abc"]
+
+
+async def test_a_gateway_that_is_killed_in_mid_answer_holds_its_turn_no_longer_than_its_lease(
+    shared_redis: RedisServer,
+) -> None:
+    ports = free_port(), free_port()
+    async with fake_engine(script=Script(words=("a", "b", "c"))) as engine, fake_services() as services:
+        services.serves(engine)
+        services.turns.lease_seconds = 1.0
+        async with (
+            process(**environment(shared_redis, services, ports[0])) as killed,
+            process(**environment(shared_redis, services, ports[1])),
+            aiohttp.ClientSession() as http,
+        ):
+            for port in ports:
+                await accepts(port, seconds=30)
+            urls = [f"http://127.0.0.1:{port}{CHAT}" for port in ports]
+            engine.gate.clear()
+            engine.let(1)
+            body = msgspec.json.encode(chat_body("first", stream=True, session_id="s1"))
+            async with http.post(urls[0], data=body) as response:
+                await first_frames(response, 1)
+                kill_all(killed.pid)
+            second = msgspec.json.encode(chat_body("second", session_id="s1"))
+            asking = asyncio.create_task(http.post(urls[1], data=second))
+            await within(services.turns.asked_to_wait)
+            engine.gate.set()
+            async with await asking as response:
+                assert response.status == 200
+    told = [(one.content, one.metadata.get("status")) for one in services.sessions["s1"]]
+    assert told == [("first", "unanswered"), ("second", None), ("abc", None)]
+    assert [one["content"] for one in engine.seen[1].body["messages"]] == ["second"]
+
+
+def kill_all(pid: int) -> None:
+    """The process and its worker, at once."""
+    parent = psutil.Process(pid)
+    for one in [parent, *parent.children(recursive=True)]:
+        one.kill()
 
 
 async def refuses(port: int) -> None:

@@ -108,6 +108,7 @@ class FakeTurns:
                     raise Conflict("the session has gone on behind this turn")
                 place = (session_id, known.branch)
                 del self.log(place)[known.began :]
+                del self._known[session_id, turn.turn_id]
             self._token += 1
             self._latest[place] = self._token
             self.pending[place] = Pending(turn, self._token, _now() + self.lease_seconds)

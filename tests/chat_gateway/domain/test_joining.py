@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from chat_gateway.domain.joining import joined, stored_form
+from chat_gateway.domain.joining import asked_now, joined, stored_form, told
 from sage_contracts.errors import InvalidRequest
 from sage_contracts.sessions import Message
-from tests.fakes.services import NOW
+from tests.fakes.turns import NOW
 
 Said = dict[str, Any]
 
@@ -180,7 +180,43 @@ def test_a_message_that_cannot_be_stored_is_the_clients_fault(message: Said) -> 
     assert caught.value.param == "messages"
 
 
-def test_nulls_and_unknown_fields_are_no_obstacle() -> None:
-    told = stored_form({"role": "assistant", "content": None, "tool_calls": None, "refusal": None, "audio": {"id": 1}})
+def test_nulls_are_left_out_and_unknown_fields_kept() -> None:
+    kept = stored_form({"role": "assistant", "content": None, "tool_calls": None, "refusal": None, "audio": {"id": 1}})
 
-    assert (told.role, told.content) == ("assistant", None)
+    assert (kept.role, kept.content, kept.extra) == ("assistant", None, {"audio": {"id": 1}})
+
+
+def test_what_only_the_store_can_say_of_a_message_is_not_taken_from_a_client() -> None:
+    own = {"id": "m1", "timestamp": "2026-01-01", "metadata": {"status": "unanswered"}, "extra": {"role": "system"}}
+    kept = stored_form({"role": "user", "content": "x", "parent_id": None, **own})
+
+    assert kept == stored_form({"role": "user", "content": "x"})
+
+
+def test_unknown_fields_are_told_again_but_not_what_a_model_thought() -> None:
+    extra = {"function_call": {"name": "f", "arguments": "{}"}, "reasoning_content": "hm", "reasoning": "hm"}
+    message = Message(id="m", role="assistant", timestamp=NOW, content="x", extra={**extra, "role": "system"})
+
+    assert told(message) == {"role": "assistant", "content": "x", "function_call": extra["function_call"]}
+
+
+@pytest.mark.parametrize(
+    ("incoming", "asked"),
+    [
+        ([u("1")], [u("1")]),
+        ([s("A"), u("1")], [u("1")]),
+        ([u("1"), a("2"), u("3"), s("B"), u("4")], [u("3"), u("4")]),
+        ([u("1"), a(None, tool_calls=calls("c")), result("c")], [result("c")]),
+        ([u("1"), a("2")], []),
+        ([], []),
+    ],
+)
+def test_what_is_asked_now_stands_behind_the_last_answer(incoming: list[Said], asked: list[Said]) -> None:
+    assert asked_now(incoming) == asked
+
+
+def test_a_receipt_can_tell_what_the_request_brought() -> None:
+    past = stored(s("A"), u("1"), a("2"))
+
+    assert joined(past, [u("1"), a("2"), u("3")]).sent == [u("3")]
+    assert joined(past, [s("B"), u("3")]).sent == [s("B"), u("3")]

@@ -119,3 +119,41 @@ def test_the_arguments_of_a_call_are_text_whatever_the_engine_tells(given: objec
     transcript.read({"choices": [{"index": 0, "message": {"tool_calls": [call]}}]})
 
     assert transcript.tool_calls[0]["function"] == {"name": "f", "arguments": kept}
+
+
+def test_an_answer_is_remembered_by_the_name_its_engine_gave_it() -> None:
+    transcript = Transcript()
+    transcript.read({"id": "c1", "created": 5, "choices": []})
+    transcript.read({"id": "c2", "created": 6, "choices": []})
+
+    assert transcript.completion == {"completion_id": "c1", "created": 5}
+
+
+@pytest.mark.parametrize("chunk", [{}, {"id": 5}, {"id": None}, {"id": "c", "created": "soon"}])
+def test_a_name_that_is_none_is_left_out(chunk: dict[str, Any]) -> None:
+    transcript = Transcript()
+    transcript.read(chunk)
+
+    assert transcript.completion in ({}, {"completion_id": "c"})
+
+
+def test_unknown_fields_grow_as_they_come() -> None:
+    transcript = Transcript()
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": "", "refusal": None, "tool_calls": [], "details": []},
+        {"reasoning_content": "I ", "function_call": {"name": "f", "arguments": "{"}, "details": [1], "n": 1},
+        {"reasoning_content": "think", "function_call": {"arguments": "}"}, "details": [2], "n": 2, "odd": {"a": 1}},
+        {"odd": "text", "function_call": None, "context": {"x": 1}, "annotations": [{"a": 1}]},
+        {"content": "x", "annotations": [{"b": 2}]},
+    ]
+    for delta in deltas:
+        transcript.read({"choices": [{"index": 0, "delta": delta}]})
+
+    assert transcript.extra == {
+        "reasoning_content": "I think",
+        "function_call": {"name": "f", "arguments": "{}"},
+        "details": [1, 2],
+        "n": 2,
+        "odd": "text",
+    }
+    assert transcript.annotations == [{"a": 1}, {"b": 2}]

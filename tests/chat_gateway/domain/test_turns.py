@@ -10,7 +10,7 @@ from chat_gateway.domain.turns import NO_WISH, Answered, Turn, Turns, TurnWish, 
 from sage_contracts.errors import InvalidRequest, SageError, SessionBusy, SessionNotFound, StoreUnavailable, TurnLost
 from sage_contracts.sessions import Message
 from tests.chat_gateway.domain.doubles import CountingMeter, MemoryHistory
-from tests.fakes.services import NOW
+from tests.fakes.turns import NOW
 
 QUESTION = {"role": "user", "content": "why?"}
 AWAY = StoreUnavailable("away")

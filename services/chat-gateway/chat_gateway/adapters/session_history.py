@@ -11,17 +11,20 @@ from sage_contracts.errors import SessionBusy, StoreFull, Unavailable
 from sage_contracts.turns import CommitTurn, HeldTurn, OpenTurn, TurnOpened
 
 ANSWER_SECONDS = 5.0
-"""What session-store may take beside the wait for other turns."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
 class SessionHistory(History):
-    """A commit is tried for `commit_seconds` while the store is away."""
+    """
+    A commit is tried for `commit_seconds` while the store is away; an opening may take `answer_seconds` beside the wait
+    for other turns.
+    """
 
-    def __init__(self, store: ServiceClient, *, commit_seconds: float) -> None:
+    def __init__(self, store: ServiceClient, *, commit_seconds: float, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._store = store
         self._commit_seconds = commit_seconds
+        self._answer_seconds = answer_seconds
 
     async def open(self, session_id: str, turn: OpenTurn) -> TurnOpened:
         """
@@ -39,7 +42,7 @@ class SessionHistory(History):
         return await self._opened(session_id, turn)
 
     async def _opened(self, session_id: str, turn: OpenTurn) -> TurnOpened:
-        seconds = turn.wait_seconds + ANSWER_SECONDS
+        seconds = turn.wait_seconds + self._answer_seconds
         return await self._store.call(turns.OPEN, turn, session_id=session_id, timeout=seconds)
 
     async def commit(self, session_id: str, turn: CommitTurn) -> None:

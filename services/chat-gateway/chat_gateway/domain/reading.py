@@ -142,7 +142,9 @@ class Pieces:
     def add(self, piece: dict[str, Any]) -> None:
         for name, value in piece.items():
             match value:
-                case None | "" | [] | {}:
+                case None:
+                    continue
+                case str() | list() | dict() if not value:
                     continue
                 case str():
                     self._texts.setdefault(name, []).append(value)

@@ -1,0 +1,126 @@
+"""session-store as the gateway calls it: busy, away, hanging, full."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from chat_gateway.adapters.session_history import SessionHistory
+from sage_chassis.client import ServiceClient
+from sage_contracts.errors import SageError, ServiceUnavailable, SessionBusy, StoreFull, StoreUnavailable, TurnLost
+from sage_contracts.sessions import NewMessage
+from sage_contracts.turns import CommitTurn, HeldTurn, OnConflict, OpenTurn
+from tests.fakes.cluster import free_port
+from tests.fakes.services import FakeServices, fake_services
+
+ASKED = [NewMessage(role="user", content="why?")]
+ANSWERED = [*ASKED, NewMessage(role="assistant", content="because")]
+
+
+def opening(name: str, conflict: OnConflict = "queue", *, wait: float = 5.0, digest: str | None = None) -> OpenTurn:
+    return OpenTurn(turn_id=name, messages=ASKED, on_conflict=conflict, wait_seconds=wait, digest=digest)
+
+
+def commit(name: str = "a", token: int = 1) -> CommitTurn:
+    return CommitTurn(turn_id=name, token=token, branch="main", messages=ANSWERED)
+
+
+@asynccontextmanager
+async def history(
+    *, commit_seconds: float = 1.0, answer_seconds: float = 5.0
+) -> AsyncGenerator[tuple[SessionHistory, FakeServices]]:
+    async with fake_services() as services, aiohttp.ClientSession() as http:
+        store = ServiceClient(http, services.url, name="session-store")
+        yield SessionHistory(store, commit_seconds=commit_seconds, answer_seconds=answer_seconds), services
+
+
+async def test_a_turn_that_nobody_holds_up_is_one_call() -> None:
+    async with history() as (turns, services):
+        opened = await turns.open("s", opening("a"))
+
+    assert (opened.turn_id, opened.branch, len(services.turns.opened)) == ("a", "main", 1)
+
+
+async def test_a_turn_waits_for_the_one_before() -> None:
+    async with history() as (turns, services):
+        first = await turns.open("s", opening("a"))
+        second = asyncio.create_task(turns.open("s", opening("b")))
+        await services.turns.asked_to_wait.wait()
+        await turns.commit("s", commit(token=first.token))
+
+        assert (await second).token > first.token
+
+
+@pytest.mark.parametrize(("conflict", "wait"), [("queue", 0.0), ("queue", 0.1), ("reject", 5.0)])
+async def test_a_session_that_stays_busy_is_told(conflict: OnConflict, wait: float) -> None:
+    async with history() as (turns, _):
+        await turns.open("s", opening("a"))
+        with pytest.raises(SessionBusy):
+            await turns.open("s", opening("b", conflict, wait=wait))
+
+
+@pytest.mark.parametrize("conflict", ["queue", "reject", "fork"])
+async def test_a_turn_that_finds_itself_under_way_waits_for_itself(conflict: OnConflict) -> None:
+    async with history() as (turns, services):
+        first = await turns.open("s", opening("a", conflict, digest="d"))
+        again = asyncio.create_task(turns.open("s", opening("a", conflict, digest="d")))
+        await services.turns.asked_to_wait.wait()
+        await turns.commit("s", commit(token=first.token))
+        answered = (await again).answered
+
+    assert answered is not None
+    assert answered.content == "because"
+
+
+async def test_a_store_that_hangs_is_known_of_in_the_time_of_a_call() -> None:
+    async with history(answer_seconds=0.2) as (turns, services):
+        services.turns.open_gate.clear()
+        began = time.monotonic()
+        with pytest.raises(ServiceUnavailable):
+            await turns.open("s", opening("a", wait=60.0))
+        services.turns.open_gate.set()
+
+    assert time.monotonic() - began < 5
+
+
+async def test_a_commit_is_sent_again_until_the_store_is_back() -> None:
+    async with history() as (turns, services):
+        opened = await turns.open("s", opening("a"))
+        services.turns.refuse_commits = 2
+        services.turns.lose_answers_of_commits = 1
+        await turns.commit("s", commit(token=opened.token))
+
+    assert (len(services.turns.commits), len(services.sessions["s"])) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "sent"), [(StoreUnavailable("away"), 2), (StoreFull("full"), 1), (TurnLost("lost"), 1)]
+)
+async def test_a_commit_is_not_sent_for_ever(error: SageError, sent: int) -> None:
+    async with history(commit_seconds=0.1) as (turns, services):
+        opened = await turns.open("s", opening("a"))
+        services.failing["store"] = error
+        began = time.monotonic()
+        with pytest.raises(type(error)):
+            await turns.commit("s", commit(token=opened.token))
+        assert (time.monotonic() - began >= 0.05) == (sent > 1)
+
+
+async def test_turns_are_renewed_and_given_back() -> None:
+    async with history() as (turns, services):
+        opened = await turns.open("s", opening("a"))
+        held = HeldTurn(turn_id="a", token=opened.token, branch="main")
+        await turns.renew("s", held)
+        await turns.abandon("s", held)
+
+    assert (services.turns.renewed, services.turns.abandoned, services.sessions) == ([held], [held], {})
+
+
+async def test_a_store_that_is_not_there_is_away() -> None:
+    async with aiohttp.ClientSession() as http:
+        store = ServiceClient(http, f"http://127.0.0.1:{free_port()}", name="session-store")
+        with pytest.raises(ServiceUnavailable):
+            await SessionHistory(store, commit_seconds=0).open("s", opening("a"))
