@@ -3,6 +3,7 @@
 import configparser
 import shlex
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -64,7 +65,15 @@ def test_the_password_stands_in_the_environment_and_not_in_supervisords_configur
 
     assert "s3cret" not in supervisor_conf.rendered(HOME, listed, as_root=True)
     assert ":s3cret@" in programs.environment(HOME, kept(settings, NONE), settings, NONE)["SAGE_REDIS_URL"]
-    assert "requirepass s3cret" in programs.valkey_conf(HOME, kept(settings, NONE))
+    assert "requirepass s3cret" in programs.valkey_conf(HOME, kept(settings, NONE), settings)
+
+
+@pytest.mark.parametrize("fsync", ["everysec", "always"])
+def test_sessions_are_written_to_the_disk_as_often_as_one_wants(fsync: Literal["everysec", "always"]) -> None:
+    settings = Settings(redis_fsync=fsync)
+    lines = programs.valkey_conf(HOME, kept(settings, NONE), settings).splitlines()
+
+    assert {"appendonly yes", f"appendfsync {fsync}", "maxmemory-policy noeviction"} <= set(lines)
 
 
 def test_the_demo_engine_is_known_to_the_control_plane_on_both_its_ports() -> None:

@@ -142,7 +142,7 @@ def nginx_conf(kept: Kept, settings: Settings) -> str:
     return front_door.local(door, front_door.TEMPLATE.read_text())
 
 
-def valkey_conf(home: Home, kept: Kept) -> str:
+def valkey_conf(home: Home, kept: Kept, settings: Settings) -> str:
     """Sessions outlive a restart (AOF) and are never evicted to make room."""
     lines = [
         "bind 127.0.0.1",
@@ -150,7 +150,7 @@ def valkey_conf(home: Home, kept: Kept) -> str:
         f"requirepass {kept.password}",
         f'dir "{home.valkey}"',
         "appendonly yes",
-        "appendfsync everysec",
+        f"appendfsync {settings.redis_fsync}",
         'save ""',
         "maxmemory-policy noeviction",
         "daemonize no",

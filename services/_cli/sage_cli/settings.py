@@ -1,7 +1,7 @@
 """What the `sage` command reads from the environment; every other SAGE_ variable is passed on to the services."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -62,6 +62,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             extra={"env": "SAGE_CHAT_BASE_URL"},
         ),
     ] = ""
+    redis_fsync: Annotated[
+        Literal["everysec", "always"],
+        Meta(
+            description="When what Redis was told is on its disk: `everysec`, within a second, or `always`, before it"
+            " answers; for the local stack and for Compose.",
+            extra={"env": "SAGE_REDIS_FSYNC"},
+        ),
+    ] = "everysec"
     stop_seconds: Annotated[
         float,
         Meta(

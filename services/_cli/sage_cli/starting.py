@@ -118,7 +118,7 @@ def _configure(home: Home, kept: Kept, settings: Settings, choice: Choice, found
     listed = programs.programs(home, kept, settings, choice, found)
     files = {
         "nginx.conf": programs.nginx_conf(kept, settings),
-        "valkey.conf": programs.valkey_conf(home, kept),
+        "valkey.conf": programs.valkey_conf(home, kept, settings),
         "supervisord.conf": supervisor_conf.rendered(home, listed, as_root=os.geteuid() == 0),
     }
     for name, text in files.items():
