@@ -6,11 +6,9 @@ import aiohttp
 import pytest
 from redis import Redis as BlockingRedis
 
-from session_store.adapters.memory_sessions import MemorySessions
-from session_store.adapters.redis_sessions import RedisSessions
-from session_store.domain.ports import StoredSessions
+from session_store.domain.ports import StoredSessions, StoredTurns
 from tests.fakes.redis_server import RedisServer
-from tests.session_store.parts import Clock, Desk, desk_over, redis_client
+from tests.session_store.parts import Clock, Desk, Store, desk_over, memory_store, redis_client, redis_store
 
 
 @pytest.fixture
@@ -28,17 +26,28 @@ def redis_url(shared_redis: RedisServer) -> str:
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def stored(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[StoredSessions]:
+async def place(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Store]:
+    """Where sessions and turns are kept, once on each adapter."""
     if request.param == "memory":
-        yield MemorySessions(clock=clock)
+        yield memory_store(clock)
         return
     async with redis_client(request.getfixturevalue("redis_url")) as redis:
-        yield RedisSessions(redis, ttl_ms=0)
+        yield redis_store(redis)
 
 
 @pytest.fixture
-def desk(stored: StoredSessions, clock: Clock) -> Desk:
-    return desk_over(stored, clock)
+def stored(place: Store) -> StoredSessions:
+    return place.sessions
+
+
+@pytest.fixture
+def held(place: Store) -> StoredTurns:
+    return place.turns
+
+
+@pytest.fixture
+def desk(place: Store, clock: Clock) -> Desk:
+    return desk_over(place, clock)
 
 
 @pytest.fixture

@@ -10,14 +10,20 @@ from redis.asyncio import Redis
 
 from sage_chassis.health import Health
 from sage_chassis.redis_client import connect
+from sage_chassis.redis_commands import Client
 from sage_contracts import sessions as wire
+from session_store.adapters.memory_sessions import MemorySessions
+from session_store.adapters.memory_turns import MemoryTurns
+from session_store.adapters.redis_sessions import RedisSessions
+from session_store.adapters.redis_turns import RedisTurns
 from session_store.app import Parts, create_app
 from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
-from session_store.domain.ports import StoredSessions
+from session_store.domain.ports import StoredSessions, StoredTurns
 from session_store.domain.records import MICROS, NewTurn, Outcome, RemovalReason, SessionKey
 from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
+from session_store.domain.turns import Times, Turns
 from session_store.domain.views import message_of
 from tests.fakes.cluster import serve
 
@@ -56,37 +62,55 @@ class CountedTally:
 
 
 @dataclass(frozen=True, slots=True)
+class Store:
+    """One adapter, both of its halves."""
+
+    sessions: StoredSessions
+    turns: StoredTurns
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """The domain over one adapter, and what it was given."""
 
     sessions: Sessions
-    memories: Memories
+    turns: Turns
     remembering: Remembering
-    stored: StoredSessions
+    store: Store
     clock: Clock
     tally: CountedTally
 
     def served(self) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""
-        parts = Parts(Health("session-store"), self.sessions, self.memories, self.remembering)
+        parts = Parts(Health("session-store"), self.sessions, self.turns, self.remembering)
         return serve(create_app(nullcontext(parts)))
+
+
+def memory_store(clock: Clock) -> Store:
+    sessions = MemorySessions(clock=clock)
+    return Store(sessions, MemoryTurns(sessions))
+
+
+def redis_store(redis: Client, *, ttl_ms: int = 0) -> Store:
+    return Store(RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms))
 
 
 _desks = itertools.count()
 
 
 def desk_over(
-    stored: StoredSessions,
+    store: Store,
     clock: Clock | None = None,
     *,
     ttl_seconds: float = 0,
     max_dialogs: int = 20,
     budget_tokens: int = 4_096,
+    lease_seconds: float = 15.0,
 ) -> Desk:
     clock, tally = clock or Clock(), CountedTally()
     numbers, place = itertools.count(), next(_desks)
     sessions = Sessions(
-        stored,
+        store.sessions,
         tally,
         clock=clock,
         ids=lambda: f"{place}-{next(numbers)}",
@@ -94,7 +118,10 @@ def desk_over(
     )
     memory = ShortTerm(max_dialogs=max_dialogs, budget_tokens=budget_tokens)
     memories = Memories({"short_term": memory}, "short_term", tally)
-    return Desk(sessions, memories, Remembering(memories, sessions, stored), stored, clock, tally)
+    turns = Turns(
+        store.turns, memories, tally, times=Times(clock, lease_seconds), ids=lambda: f"{place}-t{next(numbers)}"
+    )
+    return Desk(sessions, turns, Remembering(memories, sessions, store.turns), store, clock, tally)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The whole service as it is deployed: wired by its own settings, with Redis present, away, hung and back."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -196,7 +197,12 @@ async def test_the_service_runs_as_a_program_and_stops_when_told(server: RedisSe
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         _program(),
-        env={"SAGE_REDIS_URL": server.url, "SAGE_SESSION_STORE_PORT": str(port), "SAGE_LOG_LEVEL": "warning"},
+        env={
+            "SAGE_REDIS_URL": server.url,
+            "SAGE_SESSION_STORE_PORT": str(port),
+            "SAGE_LOG_LEVEL": "warning",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        },
         stderr=asyncio.subprocess.PIPE,
     )
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:

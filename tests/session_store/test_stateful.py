@@ -14,9 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sage_chassis.redis_client import connect
 from sage_contracts import sessions as wire
 from sage_contracts.errors import SessionNotFound
-from session_store.adapters.memory_sessions import MemorySessions
-from session_store.adapters.redis_sessions import RedisSessions
-from tests.session_store.parts import Clock, desk_over, said, texts
+from tests.session_store.parts import Clock, desk_over, memory_store, redis_store, said, texts
 
 T = TypeVar("T")
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -47,8 +45,8 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.clock = Clock()
         self.redis = None if redis_url is None else connect(redis_url)
-        stored = MemorySessions(clock=self.clock) if self.redis is None else RedisSessions(self.redis, ttl_ms=0)
-        self.desk = desk_over(stored, self.clock, max_dialogs=MAX_DIALOGS, budget_tokens=100_000)
+        store = memory_store(self.clock) if self.redis is None else redis_store(self.redis)
+        self.desk = desk_over(store, self.clock, max_dialogs=MAX_DIALOGS, budget_tokens=100_000)
         self.owner = uuid.uuid4().hex
         self.model: dict[str, Modelled] = {}
         self.turns = 0

@@ -15,15 +15,18 @@ from sage_chassis.settings import Listen
 from sage_contracts.sessions import Backend
 from session_store.adapters.redis_durability import RedisDurability
 from session_store.adapters.redis_sessions import RedisSessions
+from session_store.adapters.redis_turns import RedisTurns
 from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
 from session_store.domain.ports import Memory
 from session_store.domain.records import MICROS
 from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
+from session_store.domain.turns import Times, Turns
 from session_store.metrics import Metrics
-from session_store.routes import memory, turns
+from session_store.routes import memory
 from session_store.routes import sessions as session_routes
+from session_store.routes import turns as turn_routes
 from session_store.settings import PORT, PREFIX, Settings, read
 
 SERVICE = "session-store"
@@ -33,7 +36,7 @@ SERVICE = "session-store"
 class Parts:
     health: Health
     sessions: Sessions
-    memories: Memories
+    turns: Turns
     remembering: Remembering
 
 
@@ -42,13 +45,15 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     """Redis need not be there yet: the service starts, is not ready, and becomes so."""
     redis = redis_client.connect(config.redis_url)
     durability = RedisDurability(redis)
-    stored = RedisSessions(redis, ttl_ms=int(config.ttl_seconds * 1000))
+    ttl_ms = int(config.ttl_seconds * 1000)
+    stored, held = RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms)
     tally = Metrics(registry)
     sessions = Sessions(stored, tally, clock=time.time, ids=new_id, ttl_us=int(config.ttl_seconds * MICROS))
     registered: dict[Backend, Memory] = {
         "short_term": ShortTerm(max_dialogs=config.max_dialogs, budget_tokens=config.budget_tokens)
     }
     memories = Memories(registered, config.memory_backend, tally)
+    turns = Turns(held, memories, tally, times=Times(time.time), ids=new_id)
 
     try:
         async with background.running(durability.tell_once, memories.run):
@@ -59,17 +64,18 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
                     optional={"durability": durability.check},
                 ),
                 sessions=sessions,
-                memories=memories,
-                remembering=Remembering(memories, sessions, stored),
+                turns=turns,
+                remembering=Remembering(memories, sessions, held),
             )
     finally:
+        await turns.close()
         await redis.aclose()
 
 
 def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry | None = None) -> Litestar:
     return app.build(
         SERVICE,
-        routes=[*session_routes.ROUTES, *memory.ROUTES, *turns.ROUTES],
+        routes=[*session_routes.ROUTES, *memory.ROUTES, *turn_routes.ROUTES],
         parts=parts,
         kind=Parts,
         registry=registry or CollectorRegistry(),

@@ -11,7 +11,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._turns = Counter(
             "sage_session_store_turns_total",
-            "Turns handed in, by what became of them: stored, repeated, refused, unavailable.",
+            "Turns, by what became of them: opened, replayed, stored, repeated, lost, abandoned, refused, unavailable.",
             ("outcome",),
             registry=registry,
         )

@@ -20,7 +20,6 @@ OPERATIONS: dict[str, Callable[[RedisSessions], Awaitable[object]]] = {
     "create": lambda stored: stored.create(key("new"), title="", now_us=NOW),
     "append": lambda stored: stored.append(key(), turn_of("2", "y")),
     "read": lambda stored: stored.read(key()),
-    "window": lambda stored: stored.window(key(), newest=5),
     "clear": lambda stored: stored.clear(key(), now_us=NOW),
     "retitle": lambda stored: stored.retitle(key(), "x"),
     "delete": lambda stored: stored.delete(key()),

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from session_store.domain.ports import StoredSessions
+from session_store.domain.ports import StoredSessions, StoredTurns
 from session_store.domain.records import MICROS, Page, Place, Totals
 from tests.session_store.parts import NOON, Clock, key, texts, turn_of
 
@@ -97,11 +97,11 @@ async def test_a_repeat_after_a_clear_is_still_one(stored: StoredSessions) -> No
 
 
 async def test_the_last_thousand_turns_are_remembered(stored: StoredSessions) -> None:
-    for number in range(1_001):
+    for number in range(1_102):
         await stored.append(key(), turn_of(str(number), "x"))
 
     oldest = await stored.append(key(), turn_of("0", "x"))
-    second = await stored.append(key(), turn_of("2", "x"))
+    second = await stored.append(key(), turn_of("102", "x"))
 
     assert (oldest.repeated, second.repeated) == (False, True)
 
@@ -135,16 +135,16 @@ async def test_activity_grows_though_the_clock_does_not(stored: StoredSessions) 
     assert (found[0].created_us, found[0].active_us) == (NOW, NOW + 2)
 
 
-async def test_a_window_is_the_newest(stored: StoredSessions) -> None:
+async def test_a_window_is_the_newest(stored: StoredSessions, held: StoredTurns) -> None:
     await stored.append(key(), turn_of("1", *"abcdef"))
 
-    window = await stored.window(key(), newest=2)
+    window = await held.window(key(), newest=2)
 
     assert (window.total, texts(window.tail)) == (6, ["e", "f"])
 
 
-async def test_a_window_of_nothing_is_empty(stored: StoredSessions) -> None:
-    window = await stored.window(key(), newest=2)
+async def test_a_window_of_nothing_is_empty(stored: StoredSessions, held: StoredTurns) -> None:
+    window = await held.window(key(), newest=2)
 
     assert (window.total, list(window.fixed), list(window.tail)) == (0, [], [])
 
@@ -175,13 +175,13 @@ async def test_a_new_title_moves_nothing(stored: StoredSessions) -> None:
     assert (found[0].title, await ids(stored)) == ("new", ["b", "a"])
 
 
-async def test_a_deleted_session_is_gone_and_may_begin_again(stored: StoredSessions) -> None:
+async def test_a_deleted_session_is_gone_and_may_begin_again(stored: StoredSessions, held: StoredTurns) -> None:
     await stored.append(key(), turn_of("1", "old"))
 
     assert await stored.delete(key())
 
     assert await stored.read(key()) is None
-    assert (await stored.window(key(), newest=9)).total == 0
+    assert (await held.window(key(), newest=9)).total == 0
     assert (await ids(stored), await stored.totals("local")) == ([], Totals(0, 0))
     assert not (await stored.append(key(), turn_of("1", "new"))).repeated
     assert await ids(stored) == ["s1"]

@@ -4,10 +4,10 @@ import pytest
 
 from sage_contracts import sessions as wire
 from sage_contracts.errors import InvalidRequest, SessionNotFound
-from session_store.domain.ports import StoredSessions
 from session_store.domain.records import Place, cursor_of, place_of
-from session_store.domain.sessions import EXPIRED_AT_ONCE, MESSAGES_A_TURN, SEARCHED_AT_ONCE
-from tests.session_store.parts import Clock, Desk, desk_over, exchange, said
+from session_store.domain.sessions import EXPIRED_AT_ONCE, SEARCHED_AT_ONCE
+from session_store.domain.stamping import MESSAGES_A_TURN
+from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, said
 
 
 async def commit(desk: Desk, session_id: str, turn_id: str = "1", question: str = "why?") -> wire.TurnStored:
@@ -116,8 +116,8 @@ async def test_a_full_last_page_says_that_it_is_the_last(desk: Desk) -> None:
     assert [summary.id for summary in [*first.sessions, *second.sessions]] == ["s3", "s2", "s1", "s0"]
 
 
-async def test_expired_sessions_are_swept_out_as_lists_are_read(stored: StoredSessions, clock: Clock) -> None:
-    desk = desk_over(stored, clock, ttl_seconds=100)
+async def test_expired_sessions_are_swept_out_as_lists_are_read(place: Store, clock: Clock) -> None:
+    desk = desk_over(place, clock, ttl_seconds=100)
     for number in range(EXPIRED_AT_ONCE + 10):
         await commit(desk, f"old{number}")
     clock.now += 101

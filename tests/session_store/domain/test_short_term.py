@@ -4,8 +4,7 @@ import pytest
 
 from sage_contracts import sessions as wire
 from session_store.domain.memories import MESSAGES_A_DIALOG
-from session_store.domain.ports import StoredSessions
-from tests.session_store.parts import Clock, Desk, desk_over, exchange, key, said, texts
+from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, key, said, texts
 
 
 async def context(desk: Desk, budget: int | None = None, session_id: str = "s1") -> wire.SessionContext:
@@ -72,8 +71,8 @@ async def test_instructions_stay_right_after_a_clear(desk: Desk) -> None:
     assert texts(told.messages) == ["be kind", "q2", "a2", "q3", "a3"]
 
 
-async def test_long_dialogs_are_read_as_far_back_as_the_budget_reaches(stored: StoredSessions) -> None:
-    desk = desk_over(stored, max_dialogs=2, budget_tokens=10_000)
+async def test_long_dialogs_are_read_as_far_back_as_the_budget_reaches(place: Store) -> None:
+    desk = desk_over(place, max_dialogs=2, budget_tokens=10_000)
     await commit(desk, "0", exchange("too old"))
     for number in range(2):
         steps = [said("assistant", f"step {step}") for step in range(MESSAGES_A_DIALOG * 12)]
@@ -99,11 +98,9 @@ async def test_a_tool_call_in_one_turn_and_its_result_in_the_next_are_one_dialog
 
 
 @pytest.mark.parametrize(("dialogs", "held", "percent"), [(0, 0, 0.0), (1, 1, 33.3), (3, 3, 100.0), (9, 3, 100.0)])
-async def test_use_is_full_at_most(
-    stored: StoredSessions, clock: Clock, dialogs: int, held: int, percent: float
-) -> None:
-    desk = desk_over(stored, clock, max_dialogs=3)
-    await desk.stored.create(key(), title="", now_us=clock.us)
+async def test_use_is_full_at_most(place: Store, clock: Clock, dialogs: int, held: int, percent: float) -> None:
+    desk = desk_over(place, clock, max_dialogs=3)
+    await desk.store.sessions.create(key(), title="", now_us=clock.us)
     if dialogs:
         await commit(desk, "1", [said("user", str(number)) for number in range(dialogs)])
 

@@ -7,9 +7,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from session_store.adapters.memory_sessions import MemorySessions
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
-from tests.session_store.parts import Clock, desk_over
+from tests.session_store.parts import Clock, desk_over, memory_store
 
 WITH_BODY = [
     ("POST", "/sessions"),
@@ -32,7 +31,7 @@ WITH_ID = [
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     clock = Clock()
-    async with desk_over(MemorySessions(clock=clock), clock).served() as address:
+    async with desk_over(memory_store(clock), clock).served() as address:
         yield address
 
 

@@ -3,8 +3,7 @@
 import aiohttp
 
 from sage_contracts import sessions as wire
-from session_store.domain.ports import StoredSessions
-from tests.session_store.parts import Clock, Desk, desk_over, exchange
+from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange
 
 
 async def test_the_memory_says_how_it_is_set_up(http: aiohttp.ClientSession) -> None:
@@ -16,8 +15,8 @@ async def test_the_memory_says_how_it_is_set_up(http: aiohttp.ClientSession) -> 
     assert (told["config"]["max_dialogs"], told["config"]["budget_tokens"]) == (20, 4_096)
 
 
-async def test_the_memory_says_how_full_it_is(stored: StoredSessions, clock: Clock) -> None:
-    desk = desk_over(stored, clock, max_dialogs=4)
+async def test_the_memory_says_how_full_it_is(place: Store, clock: Clock) -> None:
+    desk = desk_over(place, clock, max_dialogs=4)
     await talked(desk, "s1", 3)
     await talked(desk, "s2", 9)
     async with desk.served() as url, aiohttp.ClientSession(url) as http, http.get("/memory/stats") as response:

@@ -12,10 +12,12 @@ from sage_chassis.redis_commands import Argument, Client, Command, answered, sen
 
 
 class Script:
-    """The file `lua/<name>.lua`; its keys all belong to one hash slot."""
+    """The file `lua/<name>.lua`, behind `lua/<prelude>.lua` if there is one; its keys all belong to one hash slot."""
 
-    def __init__(self, name: str) -> None:
-        self._source = (files("session_store.adapters") / "lua" / f"{name}.lua").read_bytes()
+    def __init__(self, name: str, *, prelude: str | None = None) -> None:
+        names = [name] if prelude is None else [prelude, name]
+        folder = files("session_store.adapters") / "lua"
+        self._source = b"".join((folder / f"{part}.lua").read_bytes() for part in names)
         self._sha = hashlib.sha1(self._source, usedforsecurity=False).hexdigest()
 
     async def run(self, redis: Client, keys: Sequence[str], *args: Argument) -> Any:
@@ -47,3 +49,8 @@ class Script:
             if isinstance(told[index], NoScriptError):
                 told[index] = await send(redis, "EVAL", self._source, len(keys), *keys, *args)
         return told
+
+
+def session_script(name: str) -> Script:
+    """One that is given all keys of a session, as `redis_keys.parts` names them."""
+    return Script(name, prelude="session")

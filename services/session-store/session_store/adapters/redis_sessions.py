@@ -1,42 +1,25 @@
-"""Sessions on Redis or Valkey: a HASH, a LIST of JSON and a ZSET of turn ids each, changed by Lua scripts."""
+"""Sessions on Redis or Valkey: a HASH and a LIST of JSON each, and what `redis_keys` names; changed by Lua scripts."""
 
-import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
-
-import msgspec
+from collections.abc import Sequence
 
 from sage_chassis.redis_client import reached
 from sage_chassis.redis_commands import Argument, Client, Command, answered, send_all
-from sage_contracts.errors import StoreUnavailable
 from sage_contracts.sessions import Message
-from session_store.adapters.redis_index import RedisIndex, known_activity
-from session_store.adapters.redis_scripts import Script
-from session_store.domain.records import (
-    Appended,
-    NewTurn,
-    Page,
-    Place,
-    Record,
-    SessionKey,
-    Totals,
-    Window,
-)
+from session_store.adapters.redis_branches import FIELDS, encode, messages_of, record_of, turn_key
+from session_store.adapters.redis_index import RedisIndex, beside, known_activity
+from session_store.adapters.redis_keys import part, parts
+from session_store.adapters.redis_scripts import session_script
+from session_store.domain.openings import REMEMBERED_TURNS
+from session_store.domain.records import Appended, NewTurn, Page, Place, Record, SessionKey, Totals
 
-log = logging.getLogger(__name__)
-
-REMEMBERED_TURNS = 1_000
 GRACE_US = 60_000_000
 """An index entry without a session is left alone so long: the session may be about to be written."""
 
 BATCH = 100
 FOREVER_US = 2**53
-_FIELDS = ("created_us", "active_us", "title", "auto_title", "messages", "dialogs")
 
-_CREATE, _APPEND, _READ, _WINDOW = Script("create"), Script("append"), Script("read"), Script("window")
-_CLEAR, _RETITLE, _DELETE = Script("clear"), Script("retitle"), Script("delete")
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Message).decode
+_CREATE, _APPEND, _READ = session_script("create"), session_script("append"), session_script("read")
+_CLEAR, _RETITLE, _DELETE = session_script("clear"), session_script("retitle"), session_script("delete")
 
 
 class RedisSessions:
@@ -54,50 +37,48 @@ class RedisSessions:
 
     async def create(self, key: SessionKey, *, title: str, now_us: int) -> None:
         entering = self._index.entering(key.owner, key.session_id, now_us)
-        call = ((_keys(key)[0],), (now_us, self._ttl_ms, title))
+        call = (parts(key), (now_us, self._ttl_ms, title, ""))
         async with reached():
             await _CREATE.run_each(self._redis, [call], before=[entering])
 
     async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
         entering = self._index.entering(key.owner, key.session_id, turn.now_us)
-        args: list[Argument] = [turn.turn_id, turn.now_us, self._ttl_ms, REMEMBERED_TURNS, turn.auto_title]
+        args: list[Argument] = [turn_key(turn.turn_id), turn.now_us, self._ttl_ms, REMEMBERED_TURNS, turn.auto_title]
         args += [turn.dialogs, turn.instructions, turn.fixed_from, turn.fixed_count]
-        call = (_keys(key), [*args, *map(_encode, turn.messages)])
+        call = (parts(key), [*args, *map(encode, turn.messages)])
         async with reached():
             ((repeated, active_us, count, told),) = await _APPEND.run_each(self._redis, [call], before=[entering])
-        async with _beside():
+        async with beside():
             await self._index.note(key.owner, key.session_id, active_us, count)
         return Appended(message_count=told, repeated=bool(repeated))
 
     async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None:
-        meta, messages, _ = _keys(key)
         async with reached():
-            fields, lines = await _READ.run(self._redis, (meta, messages), *_FIELDS)
-        record = _record(key.session_id, fields)
-        return None if record is None else (record, [_decode(line) for line in lines])
-
-    async def window(self, key: SessionKey, *, newest: int) -> Window:
-        async with reached():
-            total, instructions, fixed, tail = await _WINDOW.run(self._redis, _keys(key)[:2], newest)
-        return Window(total, instructions, [_decode(line) for line in fixed], [_decode(line) for line in tail])
+            answer = await _READ.run(self._redis, parts(key), "")
+        if answer is None:
+            return None
+        flat, _, _, lines, _ = answer
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        record = record_of(key.session_id, [fields.get(name.encode()) for name in FIELDS])
+        return None if record is None else (record, messages_of(lines))
 
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
         async with reached():
-            active_us = await _CLEAR.run(self._redis, _keys(key), now_us, self._ttl_ms)
+            active_us = await _CLEAR.run(self._redis, parts(key), now_us, self._ttl_ms)
         if active_us is None:
             return False
-        async with _beside():
+        async with beside():
             await self._index.note(key.owner, key.session_id, active_us, 0)
         return True
 
     async def retitle(self, key: SessionKey, title: str) -> bool:
         async with reached():
-            return bool(await _RETITLE.run(self._redis, _keys(key)[:1], title))
+            return bool(await _RETITLE.run(self._redis, parts(key), title))
 
     async def delete(self, key: SessionKey) -> bool:
         async with reached():
-            told, active_us, _ = await _DELETE.run(self._redis, _keys(key), FOREVER_US)
-        async with _beside():
+            told, active_us, *_ = await _DELETE.run(self._redis, parts(key), FOREVER_US)
+        async with beside():
             await self._index.forget(key.owner, [(key.session_id, active_us)])
         return bool(told == b"removed")
 
@@ -132,19 +113,19 @@ class RedisSessions:
             return []
         ids = [place.session_id for place in places]
         asked: list[Command] = [self._index.known_counts(owner, ids)]
-        asked += [("HMGET", _keys(SessionKey(owner, session_id))[0], *_FIELDS) for session_id in ids]
+        asked += [("HMGET", part(SessionKey(owner, session_id), "meta"), *FIELDS) for session_id in ids]
         known, *rows = answered(await send_all(self._redis, asked))
-        records = [_record(session_id, row) for session_id, row in zip(ids, rows, strict=True)]
+        records = [record_of(session_id, row) for session_id, row in zip(ids, rows, strict=True)]
         for record, value in zip(records, known, strict=True):
             if record and record.message_count and known_activity(value) < record.active_us:
                 await self._index.note(owner, record.session_id, record.active_us, record.message_count)
         return records
 
     async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> int:
-        calls = [(_keys(SessionKey(owner, place.session_id)), (until_us,)) for place in places]
+        calls = [(parts(SessionKey(owner, place.session_id)), (until_us,)) for place in places]
         answers = await _DELETE.run_each(self._redis, calls)
         gone: list[tuple[str, int]] = []
-        for place, (told, active_us, count) in zip(places, answers, strict=True):
+        for place, (told, active_us, count, *_) in zip(places, answers, strict=True):
             match told:
                 case b"active":  # the index had missed its last activity
                     await self._index.note(owner, place.session_id, active_us, count)
@@ -154,34 +135,3 @@ class RedisSessions:
                     gone.append((place.session_id, place.active_us))
         await self._index.forget(owner, gone)
         return sum(told == b"removed" for told, *_ in answers)
-
-
-@asynccontextmanager
-async def _beside() -> AsyncGenerator[None]:
-    """What is told to the index after a session has changed: when it fails, a later reader puts the index right."""
-    try:
-        async with reached():
-            yield
-    except StoreUnavailable as error:
-        log.warning("index not updated", extra={"error": error.message})
-
-
-def _keys(key: SessionKey) -> tuple[str, str, str]:
-    """Meta, messages, turns. Neither an owner nor an id holds `/`, so no two sessions share keys."""
-    stem = f"sage:session:{{{key.owner}/{key.session_id}}}"
-    return f"{stem}:meta", f"{stem}:messages", f"{stem}:turns"
-
-
-def _record(session_id: str, fields: Sequence[bytes | None]) -> Record | None:
-    created, active, title, auto_title, messages, dialogs = fields
-    if created is None or active is None:
-        return None
-    return Record(
-        session_id=session_id,
-        created_us=int(created),
-        active_us=int(active),
-        title=(title or b"").decode(),
-        auto_title=(auto_title or b"").decode(),
-        message_count=int(messages or 0),
-        dialog_count=int(dialogs or 0),
-    )

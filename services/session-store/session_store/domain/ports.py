@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sage_contracts.memory import MemoryItem
 from sage_contracts.sessions import Backend, MemoryChoice, MemoryUse, Message
 from sage_contracts.turns import MemoryHit
+from session_store.domain.openings import CommitOutcome, Held, Opening
+from session_store.domain.openings import Outcome as OpenOutcome
 from session_store.domain.ranges import Ranges
 from session_store.domain.records import (
     Appended,
@@ -52,10 +54,6 @@ class StoredSessions(Protocol):
 
     async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None: ...
 
-    async def window(self, key: SessionKey, *, newest: int) -> Window:
-        """Its `newest` last messages and the instructions in force; of a session that does not exist, none."""
-        ...
-
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
         """Forget messages and automatic title, keep the session; False when there is none."""
         ...
@@ -81,6 +79,41 @@ class StoredSessions(Protocol):
         ...
 
     async def totals(self, owner: str) -> Totals: ...
+
+
+class StoredTurns(Protocol):
+    """
+    Where turns are kept while they are under way, and put into their sessions. Raises as StoredSessions does.
+
+    One turn is under way on a branch. Each change is one step, the same whichever replica makes it.
+    """
+
+    async def open(self, key: SessionKey, opening: Opening) -> OpenOutcome:
+        """
+        Begin the turn, with the session if it does not exist.
+
+        A turn whose lease ran out gives way: what it asked is put into the log first. The same turn, interrupted or
+        never answered, and still the last of its branch, is taken back first.
+        """
+        ...
+
+    async def leave(self, key: SessionKey, opening: Opening, branch: str) -> None:
+        """Give up a place in the line of `branch`, or the turn, if this opener has one."""
+        ...
+
+    async def renew(self, key: SessionKey, held: Held, *, until_us: int) -> Literal["renewed", "missing", "lost"]: ...
+
+    async def commit(self, key: SessionKey, held: Held, turn: NewTurn) -> CommitOutcome:
+        """Put the turn's messages behind the branch's others, all or none, once."""
+        ...
+
+    async def abandon(self, key: SessionKey, held: Held) -> bool:
+        """False when it is not under way. A session or a branch that began with it and has nothing else is removed."""
+        ...
+
+    async def window(self, key: SessionKey, *, newest: int, branch: str | None = None) -> Window:
+        """The `newest` last messages of a branch and the instructions in force; of what does not exist, none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

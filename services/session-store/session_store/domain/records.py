@@ -13,7 +13,7 @@ from session_store.domain.ranges import Ranges
 MICROS = 1_000_000
 """Microseconds in a second."""
 
-Outcome = Literal["stored", "repeated", "refused", "unavailable"]
+Outcome = Literal["opened", "replayed", "stored", "repeated", "lost", "abandoned", "refused", "unavailable"]
 RemovalReason = Literal["deleted", "idle", "expired"]
 
 
@@ -47,7 +47,7 @@ class Record:
 class NewTurn:
     """
     `fixed_from` and `fixed_count` say which of the messages are instructions in force from now on, none if the count is
-    0; `instructions` counts all of them.
+    0; `instructions` counts all of them. `interrupted`: the answer was cut short.
     """
 
     turn_id: str
@@ -58,6 +58,7 @@ class NewTurn:
     instructions: int = 0
     fixed_from: int = 0
     fixed_count: int = 0
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

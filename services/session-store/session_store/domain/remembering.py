@@ -3,7 +3,7 @@
 from sage_contracts import sessions as wire
 from session_store.domain.keys import key_of
 from session_store.domain.memories import Memories
-from session_store.domain.ports import StoredSessions
+from session_store.domain.ports import StoredTurns
 from session_store.domain.records import Asked, Window
 from session_store.domain.sessions import Sessions
 
@@ -12,16 +12,16 @@ SHOWN_AT_MOST = 1_000
 
 
 class Remembering:
-    def __init__(self, memories: Memories, sessions: Sessions, stored: StoredSessions) -> None:
+    def __init__(self, memories: Memories, sessions: Sessions, turns: StoredTurns) -> None:
         self._memories = memories
         self._sessions = sessions
-        self._stored = stored
+        self._turns = turns
 
     async def context(self, owner: str, session_id: str, asked: wire.ContextRequest) -> wire.SessionContext:
         key = key_of(owner, session_id)
 
         async def further(newest: int) -> Window:
-            return await self._stored.window(key, newest=newest)
+            return await self._turns.window(key, newest=newest)
 
         window = await further(self._memories.window)
         recalled = await self._memories.recalled(

@@ -1,15 +1,13 @@
 """Conversations: begun, continued, listed, renamed, cleared, forgotten."""
 
 from sage_contracts import sessions as wire
-from sage_contracts.errors import InvalidRequest, SessionNotFound, StoreUnavailable
-from session_store.domain.instructions import in_force, instructs
-from session_store.domain.keys import key_of
+from sage_contracts.errors import InvalidRequest, StoreUnavailable
+from session_store.domain.keys import key_of, missing
 from session_store.domain.ports import Clock, Ids, StoredSessions, Tally
-from session_store.domain.records import MICROS, NewTurn, Place, Record, cursor_of, place_of
-from session_store.domain.titles import title_from
-from session_store.domain.views import message_of, session_of, shown_title, summary_of
+from session_store.domain.records import MICROS, Place, Record, cursor_of, place_of
+from session_store.domain.stamping import stamped
+from session_store.domain.views import session_of, shown_title, summary_of
 
-MESSAGES_A_TURN = 1_000
 SEARCHED_AT_ONCE = 200
 SEARCHED_AT_MOST = 5_000
 """Titles looked at for one page of a search; the page then ends, and its `next` goes on from there."""
@@ -38,7 +36,8 @@ class Sessions:
     async def commit(self, owner: str, session_id: str, turn: wire.Turn) -> wire.TurnStored:
         """Store a turn once, whole or not at all; the session begins with it if there is none of that id."""
         try:
-            appended = await self._stored.append(key_of(owner, session_id), self._stamped(turn))
+            new = stamped(turn.turn_id, turn.messages, ids=self._ids, now_us=self._now_us())
+            appended = await self._stored.append(key_of(owner, session_id), new)
         except InvalidRequest:
             self._tally.turn("refused")
             raise
@@ -51,7 +50,7 @@ class Sessions:
     async def read(self, owner: str, session_id: str) -> wire.Session:
         found = await self._stored.read(key_of(owner, session_id))
         if found is None:
-            raise _missing(session_id)
+            raise missing(session_id)
         return session_of(*found)
 
     async def page(self, owner: str, query: wire.ListQuery) -> wire.Listed:
@@ -83,17 +82,17 @@ class Sessions:
         if not title:
             raise InvalidRequest("title must not be blank", param="title")
         if not await self._stored.retitle(key_of(owner, session_id), title):
-            raise _missing(session_id)
+            raise missing(session_id)
         return wire.Retitled(session_id=session_id, title=title)
 
     async def clear(self, owner: str, session_id: str) -> wire.SessionCleared:
         if not await self._stored.clear(key_of(owner, session_id), now_us=self._now_us()):
-            raise _missing(session_id)
+            raise missing(session_id)
         return wire.SessionCleared(session_id=session_id)
 
     async def delete(self, owner: str, session_id: str) -> wire.SessionDeleted:
         if not await self._stored.delete(key_of(owner, session_id)):
-            raise _missing(session_id)
+            raise missing(session_id)
         self._tally.removed("deleted")
         return wire.SessionDeleted(session_id=session_id)
 
@@ -123,22 +122,6 @@ class Sessions:
             if after is None or searched >= SEARCHED_AT_MOST:
                 return found, after
 
-    def _stamped(self, turn: wire.Turn) -> NewTurn:
-        if len(turn.messages) > MESSAGES_A_TURN:
-            raise InvalidRequest(f"messages: a turn has at most {MESSAGES_A_TURN}", param="messages")
-        now_us = self._now_us()
-        fixed_from, fixed_count = in_force(turn.messages)
-        return NewTurn(
-            turn_id=turn.turn_id,
-            messages=[message_of(message, f"msg_{self._ids()}", now_us) for message in turn.messages],
-            now_us=now_us,
-            auto_title=title_from(turn.messages),
-            dialogs=sum(message.role == "user" for message in turn.messages),
-            instructions=sum(map(instructs, turn.messages)),
-            fixed_from=fixed_from,
-            fixed_count=fixed_count,
-        )
-
     def _now_us(self) -> int:
         return int(self._clock() * MICROS)
 
@@ -146,7 +129,3 @@ class Sessions:
 def _clean(title: str) -> str:
     """On one line."""
     return " ".join(title.split())
-
-
-def _missing(session_id: str) -> SessionNotFound:
-    return SessionNotFound(f"session {session_id!r} does not exist", param="session_id")

@@ -41,6 +41,7 @@ def message_of(new: wire.NewMessage, message_id: str, now_us: int) -> wire.Messa
         name=new.name,
         tool_calls=new.tool_calls,
         tool_call_id=new.tool_call_id,
+        extra=new.extra,
         metadata=new.metadata,
     )
 

@@ -1,43 +1,29 @@
--- Add a turn's messages behind the others, once for each turn id, with one expiry for all keys of the session.
--- KEYS: meta, messages, turns. ARGV: turn_id, now_us, ttl_ms, remembered turns, auto_title, dialogs, instructions,
--- fixed_from, fixed_count, message...
--- Answers {repeated, active_us, count now, count right after this turn}.
-local meta, messages, turns = KEYS[1], KEYS[2], KEYS[3]
-local active = tonumber(redis.call('HGET', meta, 'active_us') or '0')
-
--- A turn's score is how many messages the session had ever taken after it: it goes on growing through a clear.
-local seen = redis.call('ZSCORE', turns, ARGV[1])
+-- Add a turn's messages behind the head's others, once for each turn id.
+-- ARGV: turn, now_us, ttl_ms, remembered turns, auto_title, dialogs, untold, fixed_from, fixed_count, message...
+-- Answers {repeated, active_us, messages of the head, messages right after this turn}.
+local seen = redis.call('HGET', known, ARGV[1])
 if seen then
-  local count = redis.call('LLEN', messages)
-  local gone = tonumber(redis.call('HGET', meta, 'appended') or '0') - count
-  return {1, active, count, math.max(0, tonumber(seen) - gone)}
+  local first, count = string.match(seen, '^(%d+) %d+ (%d+)')
+  local state = redis.call('HMGET', meta, 'active_us', 'messages')
+  return {1, tonumber(state[1]), tonumber(state[2]), tonumber(first) < base() and 0 or tonumber(count)}
 end
-
--- The first write is one that a full or failing Redis refuses, so that nothing is half written.
-local stamp = math.max(tonumber(ARGV[2]), active + 1)
-redis.call('HSET', meta, 'active_us', string.format('%.0f', stamp))
+local active = touched(ARGV[2])
 redis.call('HSETNX', meta, 'created_us', ARGV[2])
 if ARGV[5] ~= '' then
   redis.call('HSETNX', meta, 'auto_title', ARGV[5])
 end
-local count = 0
-for first = 10, #ARGV, 500 do
-  count = redis.call('RPUSH', messages, unpack(ARGV, first, math.min(first + 499, #ARGV)))
+local name = head_name()
+local branch, messages = branch_of(name), {}
+for index = 10, #ARGV do
+  table.insert(messages, ARGV[index])
 end
-local appended = redis.call('HINCRBY', meta, 'appended', #ARGV - 9)
-redis.call('HINCRBY', meta, 'dialogs', ARGV[6])
-redis.call('HINCRBY', meta, 'instructions', ARGV[7])
-redis.call('HSET', meta, 'messages', count)
+local first = append(branch, messages)
+branch.dialogs = branch.dialogs + tonumber(ARGV[6])
+branch.untold = branch.untold + tonumber(ARGV[7])
 if ARGV[9] ~= '0' then
-  redis.call('HSET', meta, 'fixed_from', appended - (#ARGV - 9) + tonumber(ARGV[8]), 'fixed_count', ARGV[9])
+  branch.fixed_from, branch.fixed_count = first + tonumber(ARGV[8]), tonumber(ARGV[9])
 end
-redis.call('ZADD', turns, appended, ARGV[1])
-redis.call('ZREMRANGEBYRANK', turns, 0, -1 - tonumber(ARGV[4]))
-for _, key in ipairs(KEYS) do
-  if ARGV[3] == '0' then
-    redis.call('PERSIST', key)
-  else
-    redis.call('PEXPIRE', key, ARGV[3])
-  end
-end
-return {0, stamp, count, count}
+save(name, branch)
+learn(ARGV[1], first, branch, 'd', '-', name, tonumber(ARGV[4]))
+kept_for(ARGV[3])
+return {0, active, branch.messages, branch.messages}

@@ -1,10 +1,11 @@
 -- Begin an empty session; one that exists is left as it is.
--- KEYS: meta. ARGV: now_us, ttl_ms, title.
-if redis.call('HSETNX', KEYS[1], 'created_us', ARGV[1]) == 0 then
+-- ARGV: now_us, ttl_ms, title, memory or nothing.
+if redis.call('HSETNX', meta, 'created_us', ARGV[1]) == 0 then
   return 0
 end
-redis.call('HSET', KEYS[1], 'active_us', ARGV[1], 'messages', 0, 'dialogs', 0, 'appended', 0, 'title', ARGV[3])
-if ARGV[2] ~= '0' then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('HSET', meta, 'active_us', ARGV[1], 'messages', 0, 'dialogs', 0, 'appended', 0, 'title', ARGV[3])
+if ARGV[4] ~= '' then
+  redis.call('HSET', meta, 'memory', ARGV[4])
 end
+kept_for(ARGV[2])
 return 1

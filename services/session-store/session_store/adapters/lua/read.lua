@@ -1,3 +1,23 @@
--- A session as it is at one moment.
--- KEYS: meta, messages. ARGV: fields of meta. Answers {their values, all messages}.
-return {redis.call('HMGET', KEYS[1], unpack(ARGV)), redis.call('LRANGE', KEYS[2], 0, -1)}
+-- A branch as a whole, at one moment. ARGV: branch or nothing for the head.
+-- Answers {fields of meta, branch, how it stands (nothing when there is no such branch), messages, turns under way as
+-- {branch, turn_id, since_us, {message...}}}, or nothing when there is no such session.
+local fields = redis.call('HGETALL', meta)
+if #fields == 0 then
+  return false
+end
+local name = ARGV[1] ~= '' and ARGV[1] or head_name()
+local branch = branch_of(name)
+local held = {}
+for _, field in ipairs(redis.call('HKEYS', pending)) do
+  if string.sub(field, 1, 2) == 't:' then
+    local on = redis.call('HGET', pending, field)
+    local turn = held_on(on)
+    local asked = cmsgpack.unpack(redis.call('HGET', pending, on .. '/asked'))
+    table.remove(asked, 1)
+    table.insert(held, {on, turn.id, tonumber(turn.since), asked})
+  end
+end
+if not branch then
+  return {fields, name, false, {}, held}
+end
+return {fields, name, branch_as_text(branch), newest_of(branch, branch.messages), held}

@@ -1,0 +1,172 @@
+-- What the scripts of a session share. Each is given all keys of its session, in the order of redis_keys.PARTS.
+-- The first write of a script is one that a full Redis refuses, so that nothing is half written.
+local meta, log, known, pending, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+
+-- How a branch stands is one field: messages, dialogs, untold, fixed_from, fixed_count, forked_at or -, ranges.
+local function branch_from(text)
+  local messages, dialogs, untold, from, count, at, rest =
+    string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
+  local found = {
+    messages = tonumber(messages), dialogs = tonumber(dialogs), untold = tonumber(untold),
+    fixed_from = tonumber(from), fixed_count = tonumber(count), forked_at = at, ranges = {},
+  }
+  for first, behind in string.gmatch(rest, '(%d+)-(%d+)') do
+    table.insert(found.ranges, {tonumber(first), tonumber(behind)})
+  end
+  return found
+end
+
+local function ranges_as_text(branch)
+  local parts = {}
+  for _, range in ipairs(branch.ranges) do
+    table.insert(parts, range[1] .. '-' .. range[2])
+  end
+  return table.concat(parts, ',')
+end
+
+local function branch_as_text(branch)
+  return table.concat({
+    branch.messages, branch.dialogs, branch.untold, branch.fixed_from, branch.fixed_count, branch.forked_at,
+    ranges_as_text(branch),
+  }, ' ')
+end
+
+-- Nothing when there is no such branch. The first one needs no field until something is written to it; in sessions of
+-- before there were branches it is all there is.
+local function branch_of(name)
+  local text = redis.call('HGET', meta, 'b:' .. name)
+  if text then
+    return branch_from(text)
+  elseif name ~= 'main' then
+    return nil
+  end
+  local old = redis.call('HMGET', meta, 'messages', 'dialogs', 'instructions', 'fixed_from', 'fixed_count', 'appended')
+  local found = {
+    messages = tonumber(old[1] or '0'), dialogs = tonumber(old[2] or '0'), untold = tonumber(old[3] or '0'),
+    fixed_from = tonumber(old[4] or '0'), fixed_count = tonumber(old[5] or '0'), forked_at = '-', ranges = {},
+  }
+  if found.messages > 0 then
+    local appended = tonumber(old[6] or '0')
+    found.ranges[1] = {appended - found.messages, appended}
+  end
+  return found
+end
+
+local function head_name()
+  return redis.call('HGET', meta, 'head') or 'main'
+end
+
+local function save(name, branch)
+  redis.call('HSET', meta, 'b:' .. name, branch_as_text(branch))
+  if name == head_name() then
+    redis.call('HSET', meta, 'messages', branch.messages, 'dialogs', branch.dialogs)
+  end
+end
+
+-- The position of the oldest message that is still there.
+local function base()
+  return tonumber(redis.call('HGET', meta, 'appended') or '0') - redis.call('LLEN', log)
+end
+
+-- Later than every activity before, also where the clock is not.
+local function touched(now)
+  local stamp = math.max(tonumber(now), tonumber(redis.call('HGET', meta, 'active_us') or '0') + 1)
+  redis.call('HSET', meta, 'active_us', string.format('%.0f', stamp))
+  return stamp
+end
+
+local function kept_for(ttl)
+  for _, key in ipairs(KEYS) do
+    if ttl == '0' then
+      redis.call('PERSIST', key)
+    else
+      redis.call('PEXPIRE', key, ttl)
+    end
+  end
+end
+
+-- Put messages behind the log and onto the branch; answers the position of the first.
+local function append(branch, messages)
+  for first = 1, #messages, 500 do
+    redis.call('RPUSH', log, unpack(messages, first, math.min(first + 499, #messages)))
+  end
+  local behind = redis.call('HINCRBY', meta, 'appended', #messages)
+  local first = behind - #messages
+  local last = branch.ranges[#branch.ranges]
+  if last and last[2] == first then
+    last[2] = behind
+  else
+    table.insert(branch.ranges, {first, behind})
+  end
+  branch.messages = branch.messages + #messages
+  return first
+end
+
+-- The branch's newest messages, oldest first.
+local function newest_of(branch, wanted)
+  local start, ranges = base(), {}
+  for index = #branch.ranges, 1, -1 do
+    local range = branch.ranges[index]
+    local first = math.max(range[1], range[2] - wanted)
+    table.insert(ranges, 1, {first - start, range[2] - 1 - start})
+    wanted = wanted - (range[2] - first)
+    if wanted <= 0 then
+      break
+    end
+  end
+  if #ranges == 1 then
+    return redis.call('LRANGE', log, ranges[1][1], ranges[1][2])
+  end
+  local found = {}
+  for _, range in ipairs(ranges) do
+    for _, message in ipairs(redis.call('LRANGE', log, range[1], range[2])) do
+      table.insert(found, message)
+    end
+  end
+  return found
+end
+
+local function fixed_of(branch)
+  if branch.fixed_count == 0 then
+    return {}
+  end
+  local first = branch.fixed_from - base()
+  return redis.call('LRANGE', log, first, first + branch.fixed_count - 1)
+end
+
+-- The turn under way on a branch: token, turn, digest, since, whether the session and whether the branch began with it,
+-- the opener, and the turn's id as its client wrote it.
+local function held_on(name)
+  local text = redis.call('HGET', pending, name)
+  if not text then
+    return nil
+  end
+  local token, turn, digest, since, began, forked, opener, id =
+    string.match(text, '^(%d+) (%S+) (%S+) (%d+) (%d) (%d) (%S+) (.*)$')
+  return {
+    token = token, turn = turn, digest = digest, since = since, began = began, forked = forked, opener = opener,
+    id = id, lease = tonumber(redis.call('HGET', pending, name .. '/lease')),
+  }
+end
+
+local function let_go(name, held)
+  redis.call('HDEL', pending, name, name .. '/lease', name .. '/asked', 't:' .. held.turn)
+end
+
+-- Remember that a turn is in the log, so that a repeat is known as one; the oldest beyond the limit are forgotten, some
+-- at a time.
+local function learn(turn, first, branch, told, digest, name, limit)
+  redis.call('HSET', known, turn,
+    table.concat({first, branch.ranges[#branch.ranges][2], branch.messages, told, digest, name}, ' '))
+  if redis.call('HLEN', known) <= limit + limit / 10 then
+    return
+  end
+  local all, turns = redis.call('HGETALL', known), {}
+  for index = 1, #all, 2 do
+    table.insert(turns, {tonumber(string.match(all[index + 1], '^%d+')), all[index]})
+  end
+  table.sort(turns, function(one, other) return one[1] < other[1] end)
+  for index = 1, #turns - limit do
+    redis.call('HDEL', known, turns[index][2])
+  end
+end

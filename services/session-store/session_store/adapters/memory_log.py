@@ -1,0 +1,123 @@
+"""A session in this process: its log of messages, its branches, and the turns under way on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sage_contracts.names import MAIN_BRANCH
+from sage_contracts.sessions import MemoryChoice, Message
+from session_store.domain import ranges as within
+from session_store.domain.branches import BranchState, UnderWay
+from session_store.domain.openings import REMEMBERED_TURNS, Opening
+from session_store.domain.ranges import Range
+from session_store.domain.records import NewTurn, Record, Window
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTurn:
+    """`told` is `done`, `interrupted` or `unanswered`."""
+
+    part: Range
+    count: int
+    told: str
+    digest: str | None
+    branch: str
+
+
+@dataclass(slots=True)
+class HeldTurn:
+    opening: Opening
+    token: int
+    until_us: int
+    began: bool
+    forked: bool
+
+
+@dataclass(slots=True)
+class Log:
+    """`undo` is, by branch, the turn that was cut short there last, and how the branch stood before it."""
+
+    record: Record
+    expires: float
+    choice: MemoryChoice | None = None
+    base: int = 0
+    messages: list[Message] = field(default_factory=list)
+    branches: dict[str, BranchState] = field(default_factory=dict)
+    head: str = MAIN_BRANCH
+    known: dict[str, KnownTurn] = field(default_factory=dict)
+    undo: dict[str, tuple[str, BranchState]] = field(default_factory=dict)
+    held: dict[str, HeldTurn] = field(default_factory=dict)
+    waiting: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    tokens: int = 0
+    tickets: int = 0
+    forks: int = 0
+
+    def branch(self, name: str) -> BranchState | None:
+        return self.branches.get(name, BranchState() if name == MAIN_BRANCH else None)
+
+    def save(self, name: str, state: BranchState) -> None:
+        self.branches[name] = state
+        if name == self.head:
+            self.record = replace(self.record, message_count=state.count, dialog_count=state.dialogs)
+
+    def at(self, positions: Sequence[int]) -> list[Message]:
+        return [self.messages[position - self.base] for position in positions]
+
+    def of(self, state: BranchState) -> list[Message]:
+        return self.at(within.positions(state.ranges))
+
+    def append(self, name: str, turn: NewTurn) -> Range:
+        state = self.branch(name) or BranchState()
+        first = self.base + len(self.messages)
+        self.messages += turn.messages
+        part = Range(first, first + len(turn.messages))
+        fixed = Range(first + turn.fixed_from, first + turn.fixed_from + turn.fixed_count)
+        self.save(
+            name,
+            replace(
+                state,
+                ranges=within.joined(state.ranges, part),
+                dialogs=state.dialogs + turn.dialogs,
+                untold=state.untold + turn.instructions,
+                fixed=fixed if turn.fixed_count else state.fixed,
+            ),
+        )
+        if turn.auto_title and not self.record.auto_title:
+            self.record = replace(self.record, auto_title=turn.auto_title)
+        return part
+
+    def learn(self, name: str, turn_id: str, part: Range, told: str, digest: str | None) -> None:
+        state = self.branch(name) or BranchState()
+        self.known[turn_id] = KnownTurn(part, state.count, told, digest, name)
+        if len(self.known) > REMEMBERED_TURNS * 1.1:
+            for old in list(self.known)[:-REMEMBERED_TURNS]:
+                del self.known[old]
+
+    def window(self, name: str, newest: int) -> Window:
+        state = self.branch(name) or BranchState()
+        return Window(
+            state.count,
+            state.untold,
+            self.at(range(*state.fixed)),
+            self.at(within.newest(state.ranges, newest)),
+            branch=name,
+            ranges=state.ranges,
+            choice=self.choice,
+        )
+
+    def clear(self) -> None:
+        self.base += len(self.messages)
+        self.messages.clear()
+        self.branches.clear()
+        self.undo.clear()
+        self.held.clear()
+        self.head = MAIN_BRANCH
+        self.record = replace(self.record, auto_title="", message_count=0, dialog_count=0)
+
+    def under_way(self) -> list[UnderWay]:
+        return [
+            UnderWay(name, held.opening.turn_id, held.opening.now_us, held.opening.messages)
+            for name, held in self.held.items()
+        ]
+
+    def held_branch(self, turn_id: str) -> str | None:
+        return next((name for name, held in self.held.items() if held.opening.turn_id == turn_id), None)
