@@ -6,13 +6,19 @@ is entered before its first message is written, entries are numbered by the sess
 repeated news does no harm, and whoever reads an entry that is wrong puts it right.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sage_chassis.redis_client import reached
 from sage_chassis.redis_commands import Argument, Client, answered, send, send_all
+from sage_contracts.errors import StoreUnavailable
 from session_store.adapters.redis_scripts import Script
 from session_store.domain.records import Place, Totals
+
+log = logging.getLogger(__name__)
 
 _TOTAL = "/total"
 """The field that holds the sum of all others; no session can be called so."""
@@ -35,6 +41,10 @@ class RedisIndex:
     def entering(self, owner: str, session_id: str, now_us: int) -> tuple[Argument, ...]:
         """The command that enters a session before it is written to; one that is there stays where it is."""
         return ("ZADD", _index(owner), "NX", now_us, session_id)
+
+    def moving(self, owner: str, session_id: str, now_us: int) -> tuple[Argument, ...]:
+        """The command that enters a session, or moves it to the front, before it is written to."""
+        return ("ZADD", _index(owner), "GT", now_us, session_id)
 
     async def note(self, owner: str, session_id: str, active_us: int, count: int) -> None:
         await _NOTE.run(self._redis, _keys(owner), session_id, active_us, count)
@@ -70,6 +80,16 @@ class RedisIndex:
         asked = [("ZCARD", _index(owner)), ("HGET", f"{_index(owner)}:counts", _TOTAL)]
         sessions, messages = answered(await send_all(self._redis, asked))
         return Totals(sessions=sessions, messages=max(0, int(messages or 0)))
+
+
+@asynccontextmanager
+async def beside() -> AsyncGenerator[None]:
+    """What is told to the index after a session has changed: when it fails, a later reader puts the index right."""
+    try:
+        async with reached():
+            yield
+    except StoreUnavailable as error:
+        log.warning("index not updated", extra={"error": error.message})
 
 
 def known_activity(value: bytes | None) -> int:
