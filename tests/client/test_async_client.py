@@ -138,6 +138,21 @@ async def test_another_gateway_is_asked_when_one_is_away() -> None:
         assert [one.id for one in (await client.models()).data] == ["tiny"]
 
 
+async def test_a_turn_of_a_session_has_one_name_however_many_gateways_are_asked() -> None:
+    async with (
+        fake_engine(script=Script(cut_at_once=True)) as dying,
+        fake_engine() as answering,
+        AsyncClient([dying.url, answering.url]) as client,
+    ):
+        for more in ({"session_id": "s1"}, {"session_id": "s1"}, {}):
+            await client.chat(HELLO, **more)
+
+    asked = [one.headers.get("idempotency-key") for one in [*dying.seen, *answering.seen]]
+    first, again, next_turn, plain = asked
+    assert first == again != next_turn
+    assert (next_turn is None, plain) == (False, None)
+
+
 @pytest.mark.parametrize("direct", [True, False])
 async def test_with_no_gateway_at_all_it_says_so(direct: bool) -> None:
     async with AsyncClient(f"http://127.0.0.1:{free_port()}", direct=direct) as client:

@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 SAYS = {
     "curl.sh": ['"object":"list"', "[DONE]", "My name is Ada.", '"status":"deleted"', '"passages"'],
     "streaming.py": ["tokens from"],
-    "sessions.py": ["What is my name?", "tokens of prompt"],
+    "sessions.py": ["What is my name?", "tokens of prompt", "told again: true", "on the branch otherwise"],
     "citations.py": ["[1]", "0004-a-turn-is-stored-before-done.md"],
     "embeddings.py": ["["],
     "client.py": ["straight from", "no engine serves 'no-such-model'", "2 answers at once"],

@@ -1,5 +1,6 @@
 """A client in asyncio: through the gateway, or straight to the engines it knows."""
 
+import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -125,14 +126,15 @@ class AsyncClient:
             self._left(target)()
 
     async def _asked(self, path: str, body: dict[str, Any], kind: EngineKind) -> tuple[str, Exchange]:
-        """The first backend whose answer begins, and that answer."""
+        """The first backend whose answer begins, and that answer. A turn of a session is one, whoever answers it."""
+        key = uuid.uuid4().hex if body.get("session_id") and not self._direct else None
         missed: list[str] = []
         refused: Refused | None = None
         for url, model in (await self._targets(kind, body["model"]))[:MOST_ATTEMPTS]:
             sent = {name: value for name, value in {**body, "model": model}.items() if value is not None}
             self._backends.running[url] += 1
             try:
-                exchange = await begun(self._http, url + path, sent, self._limits)
+                exchange = await begun(self._http, url + path, sent, self._limits, key=key)
             except MissedBackend as error:
                 self._left(url)()
                 self._backends.failed.add(url)

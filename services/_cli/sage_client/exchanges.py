@@ -10,7 +10,7 @@ import msgspec
 
 from sage_client.failures import MissedBackend
 from sage_contracts.errors import EngineBroke, ErrorBody, IdleTimeout, SageError, UpstreamError, from_body
-from sage_contracts.names import SESSION_ID_HEADER, SHOULD_RETRY_HEADER
+from sage_contracts.names import IDEMPOTENCY_KEY_HEADER, SESSION_ID_HEADER, SHOULD_RETRY_HEADER
 
 MAY_BE_ASKED_ELSEWHERE = {429, 502, 503, 504}
 
@@ -63,13 +63,15 @@ class Exchange:
         self._response.release()
 
 
-async def begun(http: aiohttp.ClientSession, url: str, body: dict[str, Any], limits: Limits) -> Exchange:
+async def begun(
+    http: aiohttp.ClientSession, url: str, body: dict[str, Any], limits: Limits, *, key: str | None = None
+) -> Exchange:
     """
     Ask, and wait for the first byte. Raises MissedBackend where another backend may be asked, and the backend's own
-    error where that would be no use.
+    error where that would be no use. `key` is the request's name, by which a gateway knows it when it is repeated.
     """
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_seconds, sock_read=limits.silence_seconds)
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json"} | ({} if key is None else {IDEMPOTENCY_KEY_HEADER: key})
     raw = msgspec.json.encode(body)
     try:
         response = await http.post(url, data=raw, headers=headers, timeout=timeout, allow_redirects=False)
