@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sage_chassis.redis_commands import FAILURES, Client
 
@@ -16,8 +17,11 @@ RECONNECT_SECONDS = 1.0
 
 
 class Bus:
-    def __init__(self, redis: Client) -> None:
+    """After `silent_seconds` without a word the server is asked for one, and left when it has none: it may hang."""
+
+    def __init__(self, redis: Client, *, silent_seconds: float = 5.0) -> None:
         self._redis = redis
+        self._silent_seconds = silent_seconds
 
     async def publish(self, channel: str, hint: str) -> None:
         """Tell whoever listens. A hint that cannot be sent is logged and forgotten: listeners poll as well."""
@@ -45,16 +49,32 @@ class Bus:
         pubsub = await self._opened()
         try:
             await pubsub.subscribe(channel)
+            asked_at: float | None = None
             while True:
-                message = await pubsub.get_message(timeout=5.0)
+                message = await pubsub.get_message(timeout=self._silent_seconds)
+                if message is None:
+                    asked_at = await self._asked(pubsub, asked_at)
+                    continue
+                asked_at = None
                 # redis-py reconnects and subscribes again by itself; the new confirmation is all that tells of the gap.
-                if message is not None and message["type"] == "subscribe":
+                if message["type"] == "subscribe":
                     yield ""
-                elif message is not None:
+                elif message["type"] == "message":
                     yield bytes(message["data"]).decode("utf-8", "replace")
         finally:
             with suppress(*FAILURES):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py leaves it without types
+
+    async def _asked(self, pubsub: PubSub, asked_at: float | None) -> float:
+        """When it was asked for a word. RedisConnectionError when that is too long ago."""
+        now = asyncio.get_running_loop().time()
+        if asked_at is None:
+            await pubsub.ping()
+            return now
+        # redis-py's own checks end a wait early, and say nothing either.
+        if now - asked_at > self._silent_seconds * 0.8:
+            raise RedisConnectionError("no answer to a ping")
+        return asked_at
 
     async def _opened(self) -> PubSub:
         """On a cluster, at any node: each hears what was published at another. The next attempt may try another one."""

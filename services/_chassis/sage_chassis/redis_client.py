@@ -69,6 +69,8 @@ def _cluster(servers: Servers, options: dict[str, Any]) -> RedisCluster:
         retry=Retry(ConstantBackoff(0.05), 1),
         # A cluster that has lost some slots serves the others.
         require_full_coverage=False,
+        # Else each fifth slot that has moved would close all connections, those in use too.
+        reinitialize_steps=0,
         **options | given,
     )
 

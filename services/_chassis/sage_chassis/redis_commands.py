@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
 
 Client = Redis | RedisCluster
@@ -19,7 +20,15 @@ FAILURES = (RedisError, RedisClusterException, OSError)
 
 async def send(redis: Client, *command: Argument) -> Any:
     """One plain command; redis-py has types only for its methods, which differ between its versions."""
-    return await redis.execute_command(*command)
+    if not isinstance(redis, RedisCluster):
+        return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
+    # A cluster that it does not know yet, redis-py asks at random, and is sent from node to node.
+    await redis.initialize()
+    try:
+        return await redis.execute_command(*command)
+    except AttributeError as error:
+        # When a node fails, redis-py closes its idle connections also under who has just taken one.
+        raise RedisConnectionError("the connection was closed") from error
 
 
 async def send_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
