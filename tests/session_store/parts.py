@@ -12,11 +12,14 @@ from sage_chassis.health import Health
 from sage_chassis.redis_client import connect
 from sage_chassis.redis_commands import Client
 from sage_contracts import sessions as wire
+from session_store.adapters.memory_erasures import MemoryErasures
 from session_store.adapters.memory_sessions import MemorySessions
 from session_store.adapters.memory_turns import MemoryTurns
 from session_store.adapters.redis_sessions import RedisSessions
 from session_store.adapters.redis_turns import RedisTurns
 from session_store.app import Parts, create_app
+from session_store.domain.branching import Branching
+from session_store.domain.erasing import Erasing
 from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
 from session_store.domain.ports import StoredSessions, StoredTurns
@@ -74,6 +77,7 @@ class Desk:
     """The domain over one adapter, and what it was given."""
 
     sessions: Sessions
+    branching: Branching
     turns: Turns
     remembering: Remembering
     store: Store
@@ -82,7 +86,7 @@ class Desk:
 
     def served(self) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""
-        parts = Parts(Health("session-store"), self.sessions, self.turns, self.remembering)
+        parts = Parts(Health("session-store"), self.sessions, self.branching, self.turns, self.remembering)
         return serve(create_app(nullcontext(parts)))
 
 
@@ -109,19 +113,22 @@ def desk_over(
 ) -> Desk:
     clock, tally = clock or Clock(), CountedTally()
     numbers, place = itertools.count(), next(_desks)
+    memory = ShortTerm(max_dialogs=max_dialogs, budget_tokens=budget_tokens)
+    memories = Memories({"short_term": memory}, "short_term", tally)
     sessions = Sessions(
         store.sessions,
+        memories,
+        Erasing(memories, MemoryErasures(), needed=False),
         tally,
         clock=clock,
         ids=lambda: f"{place}-{next(numbers)}",
         ttl_us=int(ttl_seconds * MICROS),
     )
-    memory = ShortTerm(max_dialogs=max_dialogs, budget_tokens=budget_tokens)
-    memories = Memories({"short_term": memory}, "short_term", tally)
+    branching = Branching(store.sessions, clock=clock)
     turns = Turns(
         store.turns, memories, tally, times=Times(clock, lease_seconds), ids=lambda: f"{place}-t{next(numbers)}"
     )
-    return Desk(sessions, turns, Remembering(memories, sessions, store.turns), store, clock, tally)
+    return Desk(sessions, branching, turns, Remembering(memories, sessions, store.turns), store, clock, tally)
 
 
 @asynccontextmanager

@@ -131,7 +131,10 @@ async def test_readiness_shows_how_durable_redis_is(server: RedisServer) -> None
         _, told = await readiness(http)
 
     assert told["status"] == "ready"
-    assert told["checks"]["durability"]["detail"] == "appendonly is yes, maxmemory-policy is noeviction"
+    assert (
+        told["checks"]["durability"]["detail"]
+        == "appendonly is yes, maxmemory-policy is noeviction, appendfsync is always"
+    )
 
 
 async def test_sessions_expire_as_set(server: RedisServer) -> None:

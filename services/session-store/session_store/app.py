@@ -14,8 +14,11 @@ from sage_chassis.health import Health
 from sage_chassis.settings import Listen
 from sage_contracts.sessions import Backend
 from session_store.adapters.redis_durability import RedisDurability
+from session_store.adapters.redis_erasures import RedisErasures
 from session_store.adapters.redis_sessions import RedisSessions
 from session_store.adapters.redis_turns import RedisTurns
+from session_store.domain.branching import Branching
+from session_store.domain.erasing import Erasing
 from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
 from session_store.domain.ports import Memory
@@ -31,11 +34,14 @@ from session_store.settings import PORT, PREFIX, Settings, read
 
 SERVICE = "session-store"
 
+SWEEP_SECONDS = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     health: Health
     sessions: Sessions
+    branching: Branching
     turns: Turns
     remembering: Remembering
 
@@ -48,15 +54,26 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     ttl_ms = int(config.ttl_seconds * 1000)
     stored, held = RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms)
     tally = Metrics(registry)
-    sessions = Sessions(stored, tally, clock=time.time, ids=new_id, ttl_us=int(config.ttl_seconds * MICROS))
     registered: dict[Backend, Memory] = {
         "short_term": ShortTerm(max_dialogs=config.max_dialogs, budget_tokens=config.budget_tokens)
     }
     memories = Memories(registered, config.memory_backend, tally)
+    erasing = Erasing(memories, RedisErasures(redis), needed="vdb" in registered)
+    sessions = Sessions(
+        stored,
+        memories,
+        erasing,
+        tally,
+        clock=time.time,
+        ids=new_id,
+        ttl_us=int(config.ttl_seconds * MICROS),
+    )
     turns = Turns(held, memories, tally, times=Times(time.time), ids=new_id)
 
     try:
-        async with background.running(durability.tell_once, memories.run):
+        async with background.running(
+            durability.tell_once, memories.run, background.every(SWEEP_SECONDS, erasing.sweep)
+        ):
             yield Parts(
                 health=Health(
                     SERVICE,
@@ -64,6 +81,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
                     optional={"durability": durability.check},
                 ),
                 sessions=sessions,
+                branching=Branching(stored, clock=time.time),
                 turns=turns,
                 remembering=Remembering(memories, sessions, held),
             )

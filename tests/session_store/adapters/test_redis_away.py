@@ -85,7 +85,7 @@ async def test_a_restart_keeps_sessions_and_needs_nothing_done(server: RedisServ
 
     found = await sessions.read(key())
     assert found is not None
-    assert (repeated.repeated, texts(found[1])) == (True, ["before", "after"])
+    assert (repeated.repeated, texts(found.messages)) == (True, ["before", "after"])
 
 
 async def test_what_a_hung_redis_answers_late_reaches_nobody(server: RedisServer, sessions: RedisSessions) -> None:
@@ -104,7 +104,7 @@ async def test_what_a_hung_redis_answers_late_reaches_nobody(server: RedisServer
     # The pool hands out the connection that came back last: in this order each caller meets another's late answer.
     found = await asyncio.gather(*(sessions.read(key(name)) for name in "abcdefgh"))
 
-    assert [texts(pair[1]) for pair in found if pair] == [[name] for name in "abcdefgh"]
+    assert [texts(pair.messages) for pair in found if pair] == [[name] for name in "abcdefgh"]
 
 
 async def test_turns_sent_while_redis_dies_are_stored_once_or_not_told(
@@ -125,7 +125,7 @@ async def test_turns_sent_while_redis_dies_are_stored_once_or_not_told(
 
     found = await sessions.read(key())
     assert found is not None
-    assert sorted(map(str, texts(found[1]))) == sorted(f"q{number}" for number in range(60))
+    assert sorted(map(str, texts(found.messages))) == sorted(f"q{number}" for number in range(60))
 
 
 async def test_durability_is_judged_by_what_redis_says(server: RedisServer) -> None:

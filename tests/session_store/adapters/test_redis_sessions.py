@@ -143,7 +143,7 @@ async def test_removal_spares_a_session_that_the_index_thinks_idle(redis: Redis,
     await sessions.append(key(), turn_of("1", "x", now_us=NOW + 100))
     await redis.zadd("sage:sessions:{local}", {"s1": NOW - 100})
 
-    assert await sessions.remove_idle("local", until_us=NOW) == 0
+    assert (await sessions.remove_idle("local", until_us=NOW)).removed == 0
     assert await redis.zscore("sage:sessions:{local}", "s1") == NOW + 100
 
 
@@ -181,7 +181,7 @@ async def test_a_lost_session_is_swept_out_of_the_index(redis: Redis, sessions: 
     await sessions.append(key(), turn_of("1", "x"))
     await redis.delete("sage:session:{local/s1}:meta", "sage:session:{local/s1}:messages")
 
-    assert await sessions.remove_idle("local", until_us=LATER) == 0
+    assert (await sessions.remove_idle("local", until_us=LATER)).removed == 0
     assert await sessions.totals("local") == Totals(0, 0)
     assert await names(redis, "sage:session:*") == set()
 
@@ -195,7 +195,7 @@ async def test_scripts_that_the_server_forgot_are_told_it_again(redis: Redis, se
     await redis.script_flush()
     assert (await sessions.append(key(), turn_of("1", "x"))).repeated
     await redis.script_flush()
-    assert await sessions.remove_idle("local", until_us=LATER) == 1
+    assert (await sessions.remove_idle("local", until_us=LATER)).removed == 1
 
 
 async def test_a_full_redis_stores_nothing_by_halves(redis: Redis, sessions: RedisSessions) -> None:
@@ -236,7 +236,7 @@ async def test_cancelled_calls_never_hand_their_answer_to_another(redis: Redis, 
         async def read(owner: str) -> bool:
             found = await sessions.read(key(owner=owner))
             window = await RedisTurns(client, ttl_ms=0).window(key(owner=owner), newest=5)
-            return found is not None and texts(found[1]) == texts(window.tail) == [f"{owner} said this"]
+            return found is not None and texts(found.messages) == texts(window.tail) == [f"{owner} said this"]
 
         finished = cancelled = 0
         for _ in range(25):

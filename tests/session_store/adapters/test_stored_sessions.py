@@ -22,7 +22,7 @@ async def test_a_created_session_is_empty_and_titled(stored: StoredSessions) -> 
     found = await stored.read(key())
 
     assert found is not None
-    record, messages = found
+    record, messages = found.record, found.messages
     assert (record.title, record.created_us, record.active_us, record.message_count, messages) == (
         "mine",
         NOW,
@@ -40,7 +40,7 @@ async def test_creating_twice_changes_nothing(stored: StoredSessions) -> None:
     found = await stored.read(key())
 
     assert found is not None
-    assert (found[0].title, found[0].message_count) == ("mine", 1)
+    assert (found.record.title, found.record.message_count) == ("mine", 1)
 
 
 async def test_append_creates_the_session(stored: StoredSessions) -> None:
@@ -49,8 +49,8 @@ async def test_append_creates_the_session(stored: StoredSessions) -> None:
     found = await stored.read(key())
 
     assert found is not None
-    assert texts(found[1]) == ["hello", "again"]
-    assert (found[0].message_count, found[0].dialog_count, found[0].created_us) == (2, 2, NOW)
+    assert texts(found.messages) == ["hello", "again"]
+    assert (found.record.message_count, found.record.dialog_count, found.record.created_us) == (2, 2, NOW)
 
 
 async def test_what_is_stored_comes_back_as_it_was(stored: StoredSessions) -> None:
@@ -60,7 +60,7 @@ async def test_what_is_stored_comes_back_as_it_was(stored: StoredSessions) -> No
     found = await stored.read(key())
 
     assert found is not None
-    assert found[1] == list(turn.messages)
+    assert found.messages == list(turn.messages)
 
 
 async def test_a_thousand_messages_are_one_turn(stored: StoredSessions) -> None:
@@ -70,7 +70,7 @@ async def test_a_thousand_messages_are_one_turn(stored: StoredSessions) -> None:
 
     assert found is not None
     assert appended.message_count == 1_000
-    assert texts(found[1]) == list(map(str, range(1_000)))
+    assert texts(found.messages) == list(map(str, range(1_000)))
 
 
 async def test_a_repeated_turn_is_stored_once_and_answered_as_before(stored: StoredSessions) -> None:
@@ -81,7 +81,7 @@ async def test_a_repeated_turn_is_stored_once_and_answered_as_before(stored: Sto
 
     found = await stored.read(key())
     assert found is not None
-    assert texts(found[1]) == ["hello", "more", "and more"]
+    assert texts(found.messages) == ["hello", "more", "and more"]
     assert (first.repeated, again.repeated, again.message_count) == (False, True, first.message_count)
 
 
@@ -121,7 +121,7 @@ async def test_the_automatic_title_is_the_first(stored: StoredSessions) -> None:
     found = await stored.read(key())
 
     assert found is not None
-    assert (found[0].auto_title, found[0].title) == ("first", "")
+    assert (found.record.auto_title, found.record.title) == ("first", "")
 
 
 async def test_activity_grows_though_the_clock_does_not(stored: StoredSessions) -> None:
@@ -132,7 +132,7 @@ async def test_activity_grows_though_the_clock_does_not(stored: StoredSessions) 
     found = await stored.read(key())
 
     assert found is not None
-    assert (found[0].created_us, found[0].active_us) == (NOW, NOW + 2)
+    assert (found.record.created_us, found.record.active_us) == (NOW, NOW + 2)
 
 
 async def test_a_window_is_the_newest(stored: StoredSessions, held: StoredTurns) -> None:
@@ -158,7 +158,7 @@ async def test_a_cleared_session_stays_without_its_messages(stored: StoredSessio
     found = await stored.read(key())
     assert cleared
     assert found is not None
-    record, messages = found
+    record, messages = found.record, found.messages
     assert (record.title, record.auto_title, record.message_count, record.dialog_count) == ("mine", "", 0, 0)
     assert (record.active_us, messages) == (NOW + 7, [])
     assert await stored.totals("local") == Totals(1, 0)
@@ -172,7 +172,7 @@ async def test_a_new_title_moves_nothing(stored: StoredSessions) -> None:
 
     found = await stored.read(key("a"))
     assert found is not None
-    assert (found[0].title, await ids(stored)) == ("new", ["b", "a"])
+    assert (found.record.title, await ids(stored)) == ("new", ["b", "a"])
 
 
 async def test_a_deleted_session_is_gone_and_may_begin_again(stored: StoredSessions, held: StoredTurns) -> None:
@@ -204,7 +204,7 @@ async def test_nobody_sees_anybody_elses(stored: StoredSessions) -> None:
     assert not await stored.delete(key(owner="ben"))
     assert not await stored.retitle(key(owner="ben"), "mine now")
     assert not await stored.clear(key(owner="ben"), now_us=NOW)
-    assert await stored.remove_idle("ben", until_us=NOW * 2) == 0
+    assert (await stored.remove_idle("ben", until_us=NOW * 2)).removed == 0
     assert (await ids(stored, "ben"), await stored.totals("ben")) == ([], Totals(0, 0))
     assert (await ids(stored, "anna"), await stored.totals("anna")) == (["s1"], Totals(1, 1))
 
@@ -247,7 +247,7 @@ async def test_idle_sessions_are_removed_the_oldest_first(stored: StoredSessions
     some = await stored.remove_idle("local", until_us=NOW + 199, at_most=100)
     rest = await stored.remove_idle("local", until_us=NOW + 199)
 
-    assert (some, rest, await stored.totals("local")) == (100, 100, Totals(50, 50))
+    assert (some.removed, rest.removed, await stored.totals("local")) == (100, 100, Totals(50, 50))
     assert (await ids(stored))[-1] == "s200"
 
 
@@ -255,5 +255,5 @@ async def test_activity_saves_a_session_from_removal(stored: StoredSessions, clo
     await stored.append(key(), turn_of("1", "x", now_us=NOW))
     await stored.append(key(), turn_of("2", "x", now_us=NOW + 100))
 
-    assert await stored.remove_idle("local", until_us=NOW + 50) == 0
+    assert (await stored.remove_idle("local", until_us=NOW + 50)).removed == 0
     assert await ids(stored) == ["s1"]

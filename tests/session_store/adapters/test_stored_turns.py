@@ -59,7 +59,7 @@ async def told(store: Store, turn_id: str, question: str = "q", answer: str = "a
 async def contents(store: Store) -> list[object]:
     found = await store.sessions.read(key())
     assert found is not None
-    return texts(found[1])
+    return texts(found.messages)
 
 
 async def test_a_turn_is_told_what_was_said_before_it(place: Store) -> None:
@@ -178,7 +178,7 @@ async def test_a_turn_that_took_too_long_gives_way_and_is_lost(place: Store) -> 
     assert await contents(place) == ["slow", "quick", "schnell"]
     found = await place.sessions.read(key())
     assert found is not None
-    assert (found[0].dialog_count, found[0].auto_title) == (1, "slow")
+    assert (found.record.dialog_count, found.record.auto_title) == (1, "slow")
 
 
 async def test_a_turn_that_took_too_long_is_stored_when_nobody_came(place: Store) -> None:

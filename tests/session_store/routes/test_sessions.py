@@ -13,6 +13,9 @@ MISSING = [
     ("DELETE", "/sessions/nobody", None),
     ("POST", "/sessions/nobody/clear", None),
     ("PATCH", "/sessions/nobody/title", {"title": "x"}),
+    ("POST", "/sessions/nobody/fork", {}),
+    ("GET", "/sessions/nobody/branches", None),
+    ("POST", "/sessions/nobody/branches/main/select", None),
 ]
 
 
@@ -36,7 +39,7 @@ async def test_a_session_is_created_without_a_body(http: aiohttp.ClientSession, 
         "messages": [],
         "created_at": "2027-01-15T08:00:00Z",
         "last_active": "2027-01-15T08:00:00Z",
-        "metadata": {"title": "New chat", "message_count": 0},
+        "metadata": {"title": "New chat", "message_count": 0, "branch": "main", "memory": "short_term"},
     }
     assert await answer(http, "GET", f"/sessions/{created['id']}") == (200, created)
 
@@ -51,7 +54,9 @@ async def test_a_session_is_read_with_its_messages(http: aiohttp.ClientSession, 
         ("user", "why?", "2027-01-15T08:00:00Z"),
         ("assistant", "an answer", "2027-01-15T08:00:00Z"),
     ]
-    assert session["metadata"] == {"title": "why?", "message_count": 2}
+    first, second = session["messages"]
+    assert (first["parent_id"], second["parent_id"]) == (None, first["id"])
+    assert session["metadata"] == {"title": "why?", "message_count": 2, "branch": "main", "memory": "short_term"}
 
 
 async def test_sessions_are_listed_newest_first_with_totals(
@@ -119,7 +124,19 @@ async def test_a_session_is_deleted_once(http: aiohttp.ClientSession, desk: Desk
 
     assert await answer(http, "DELETE", "/sessions/s1") == (
         200,
-        {"status": "deleted", "session_id": "s1", "removed": {}},
+        {
+            "status": "deleted",
+            "session_id": "s1",
+            "removed": {
+                "messages": 2,
+                "branches": 1,
+                "turns": 1,
+                "locks": 0,
+                "facts": 0,
+                "relations": 0,
+                "summaries": 0,
+            },
+        },
     )
     assert (await answer(http, "DELETE", "/sessions/s1"))[0] == 404
 

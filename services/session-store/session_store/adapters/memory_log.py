@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from sage_contracts.names import MAIN_BRANCH
 from sage_contracts.sessions import MemoryChoice, Message
 from session_store.domain import ranges as within
-from session_store.domain.branches import BranchState, UnderWay
+from session_store.domain.branches import BranchState, Reading, UnderWay, Whole
 from session_store.domain.openings import REMEMBERED_TURNS, Opening
 from session_store.domain.ranges import Range
 from session_store.domain.records import NewTurn, Record, Window
@@ -112,6 +112,47 @@ class Log:
         self.held.clear()
         self.head = MAIN_BRANCH
         self.record = replace(self.record, auto_title="", message_count=0, dialog_count=0)
+
+    def reading(self, name: str) -> Reading:
+        state = self.branch(name)
+        return Reading(
+            record=self.record,
+            branch=name,
+            state=state,
+            messages=[] if state is None else self.of(state),
+            branches=self.branches or {MAIN_BRANCH: BranchState()},
+            head=self.head,
+            under_way=self.under_way(),
+            choice=self.choice,
+        )
+
+    def whole(self) -> Whole:
+        branches = {MAIN_BRANCH: BranchState()} | self.branches
+        return Whole(
+            record=self.record,
+            log=list(self.messages),
+            branches=branches,
+            base=self.base,
+            head=self.head,
+            choice=self.choice,
+        )
+
+    def free_name(self) -> str:
+        self.forks += 1
+        while f"fork-{self.forks}" in self.branches:
+            self.forks += 1
+        return f"fork-{self.forks}"
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "messages": len(self.messages),
+            "branches": max(1, len(self.branches)),
+            "turns": len(self.known),
+            "locks": len(self.held) + len(self.waiting),
+            "facts": 0,
+            "relations": 0,
+            "summaries": 0,
+        }
 
     def under_way(self) -> list[UnderWay]:
         return [

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
-from sage_contracts.sessions import Message
+from sage_contracts.names import MAIN_BRANCH
+from sage_contracts.sessions import MemoryChoice
 from session_store.adapters.memory_log import Log
-from session_store.domain.branches import BranchState
+from session_store.domain.branches import BranchState, Forked, NewBranch, Reading, Unforked, Whole
+from session_store.domain.openings import BRANCHES_AT_MOST
 from session_store.domain.ports import Clock
-from session_store.domain.records import Appended, NewTurn, Page, Place, Record, SessionKey, Totals
+from session_store.domain.records import Appended, NewTurn, Page, Place, Record, SessionKey, Swept, Totals
 
 
 class MemorySessions:
@@ -18,9 +21,11 @@ class MemorySessions:
         self._ttl_seconds = ttl_ms / 1000
         self._logs: dict[SessionKey, Log] = {}
 
-    async def create(self, key: SessionKey, *, title: str, now_us: int) -> None:
+    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> None:
         if self.found(key) is None:
-            self.touch(self.begun(key, now_us, title)[0], now_us)
+            log = self.begun(key, now_us, title)[0]
+            log.choice = choice
+            self.touch(log, now_us)
 
     async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
         log = self.begun(key, turn.now_us)[0]
@@ -31,9 +36,52 @@ class MemorySessions:
         self.touch(log, turn.now_us)
         return Appended(message_count=log.record.message_count, repeated=False)
 
-    async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None:
+    async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:
         log = self.found(key)
-        return None if log is None else (log.record, log.of(log.branches.get(log.head, BranchState())))
+        return None if log is None else log.reading(branch or log.head)
+
+    async def whole(self, key: SessionKey) -> Whole | None:
+        log = self.found(key)
+        return None if log is None else log.whole()
+
+    async def put(self, key: SessionKey, new: Whole) -> bool:
+        if self.found(key) is not None:
+            return False
+        log, _ = self.begun(key, new.record.created_us)
+        log.choice, log.base, log.head = new.choice, new.base, new.head
+        log.messages, log.branches = list(new.log), dict(new.branches)
+        head = new.branches[new.head]
+        log.record = replace(new.record, session_id=key.session_id, message_count=head.count, dialog_count=head.dialogs)
+        return True
+
+    async def fork(self, key: SessionKey, new: NewBranch) -> Forked:
+        log = self.found(key)
+        if log is None:
+            return Unforked.MISSING
+        if (log.record.created_us, log.base) != (new.of.record.created_us, new.of.base):
+            return Unforked.CHANGED
+        if len(log.branches) >= BRANCHES_AT_MOST:
+            return Unforked.TOO_MANY
+        if new.name is not None and log.branch(new.name) is not None:
+            return Unforked.EXISTS
+        self.touch(log, new.now_us)
+        log.save(MAIN_BRANCH, log.branch(MAIN_BRANCH) or BranchState())
+        name = new.name or log.free_name()
+        if new.select:
+            log.head = name
+        log.save(name, new.state)
+        return name
+
+    async def select(self, key: SessionKey, branch: str, *, now_us: int) -> Literal["selected", "missing", "no_branch"]:
+        log = self.found(key)
+        if log is None:
+            return "missing"
+        if (state := log.branch(branch)) is None:
+            return "no_branch"
+        self.touch(log, now_us)
+        log.head = branch
+        log.save(branch, state)
+        return "selected"
 
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
         log = self.found(key)
@@ -50,10 +98,10 @@ class MemorySessions:
         log.record = replace(log.record, title=title)
         return True
 
-    async def delete(self, key: SessionKey) -> bool:
-        found = self.found(key) is not None
+    async def delete(self, key: SessionKey) -> dict[str, int] | None:
+        log = self.found(key)
         self._logs.pop(key, None)
-        return found
+        return None if log is None else log.counts()
 
     async def page(self, owner: str, *, after: Place | None, count: int, now_us: int) -> Page:
         del now_us
@@ -62,11 +110,12 @@ class MemorySessions:
         entries = [(_place(record), record) for record in behind[:count]]
         return Page(entries, entries[-1][0] if len(behind) > count else None)
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
+    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
         idle = sorted((record for record in self._of(owner) if record.active_us <= until_us), key=_place)[:at_most]
-        for record in idle:
-            del self._logs[SessionKey(owner, record.session_id)]
-        return len(idle)
+        gone = [SessionKey(owner, record.session_id) for record in idle]
+        for key in gone:
+            del self._logs[key]
+        return Swept(len(gone), gone)
 
     async def totals(self, owner: str) -> Totals:
         records = list(self._of(owner))

@@ -191,11 +191,9 @@ def _forked(log: Log, name: str, undo: BranchState | None) -> str:
     state = log.branch(name) or BranchState()
     log.save(name, state)
     state = undo or state
-    log.forks += 1
-    while f"fork-{log.forks}" in log.branches:
-        log.forks += 1
-    log.save(f"fork-{log.forks}", replace(state, forked_at=state.last))
-    return f"fork-{log.forks}"
+    fork = log.free_name()
+    log.save(fork, replace(state, forked_at=state.last))
+    return fork
 
 
 def _keep_unanswered(log: Log, name: str, asked: Opening) -> None:

@@ -1,24 +1,30 @@
 """Sessions on Redis or Valkey: a HASH and a LIST of JSON each, and what `redis_keys` names; changed by Lua scripts."""
 
 from collections.abc import Sequence
+from typing import Literal, cast
 
 from sage_chassis.redis_client import reached
-from sage_chassis.redis_commands import Argument, Client, Command, answered, send_all
-from sage_contracts.sessions import Message
-from session_store.adapters.redis_branches import FIELDS, encode, messages_of, record_of, turn_key
+from sage_chassis.redis_commands import Argument, Client, Command, answered, send, send_all
+from sage_contracts.sessions import MemoryChoice
+from session_store.adapters import redis_reading
+from session_store.adapters.redis_branches import FIELDS, choice_text, encode, record_of, state_text, turn_key
 from session_store.adapters.redis_index import RedisIndex, beside, known_activity
 from session_store.adapters.redis_keys import part, parts
 from session_store.adapters.redis_scripts import session_script
-from session_store.domain.openings import REMEMBERED_TURNS
-from session_store.domain.records import Appended, NewTurn, Page, Place, Record, SessionKey, Totals
+from session_store.domain.branches import Forked, NewBranch, Reading, Unforked, Whole
+from session_store.domain.openings import BRANCHES_AT_MOST, REMEMBERED_TURNS
+from session_store.domain.records import Appended, NewTurn, Page, Place, Record, SessionKey, Swept, Totals
 
 GRACE_US = 60_000_000
 """An index entry without a session is left alone so long: the session may be about to be written."""
 
 BATCH = 100
 FOREVER_US = 2**53
+COUNTED = ("messages", "branches", "turns", "locks", "facts", "relations", "summaries")
+"""What delete.lua counts, in its order."""
 
-_CREATE, _APPEND, _READ = session_script("create"), session_script("append"), session_script("read")
+_CREATE, _APPEND, _SELECT = session_script("create"), session_script("append"), session_script("select")
+_FORK = session_script("fork")
 _CLEAR, _RETITLE, _DELETE = session_script("clear"), session_script("retitle"), session_script("delete")
 
 
@@ -35,9 +41,9 @@ class RedisSessions:
         self._ttl_ms = ttl_ms
         self._index = RedisIndex(redis)
 
-    async def create(self, key: SessionKey, *, title: str, now_us: int) -> None:
+    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> None:
         entering = self._index.entering(key.owner, key.session_id, now_us)
-        call = (parts(key), (now_us, self._ttl_ms, title, ""))
+        call = (parts(key), (now_us, self._ttl_ms, title, choice_text(choice)))
         async with reached():
             await _CREATE.run_each(self._redis, [call], before=[entering])
 
@@ -48,39 +54,60 @@ class RedisSessions:
         call = (parts(key), [*args, *map(encode, turn.messages)])
         async with reached():
             ((repeated, active_us, count, told),) = await _APPEND.run_each(self._redis, [call], before=[entering])
-        async with beside():
-            await self._index.note(key.owner, key.session_id, active_us, count)
+        await self._noted(key, active_us, count)
         return Appended(message_count=told, repeated=bool(repeated))
 
-    async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None:
+    async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:
+        return await redis_reading.read(self._redis, key, branch)
+
+    async def whole(self, key: SessionKey) -> Whole | None:
+        return await redis_reading.whole(self._redis, key)
+
+    async def put(self, key: SessionKey, new: Whole) -> bool:
         async with reached():
-            answer = await _READ.run(self._redis, parts(key), "")
-        if answer is None:
-            return None
-        flat, _, _, lines, _ = answer
-        fields = dict(zip(flat[::2], flat[1::2], strict=True))
-        record = record_of(key.session_id, [fields.get(name.encode()) for name in FIELDS])
-        return None if record is None else (record, messages_of(lines))
+            # Entered first, as every session is: one that is entered and not there is put right by who reads the list.
+            await send(self._redis, *self._index.entering(key.owner, key.session_id, new.record.active_us))
+        stored = await redis_reading.put(self._redis, key, new, ttl_ms=self._ttl_ms)
+        if stored:
+            await self._noted(key, new.record.active_us, new.branches[new.head].count)
+        return stored
+
+    async def fork(self, key: SessionKey, new: NewBranch) -> Forked:
+        args: list[Argument] = [new.name or "", state_text(new.state), new.of.record.created_us, new.of.base]
+        args += [BRANCHES_AT_MOST, new.now_us, self._ttl_ms, int(new.select)]
+        async with reached():
+            told, *rest = await _FORK.run(self._redis, parts(key), *args)
+        if told != b"forked":
+            return Unforked(told.decode())
+        name, active_us, count = rest
+        await self._noted(key, active_us, count)
+        return str(name.decode())
+
+    async def select(self, key: SessionKey, branch: str, *, now_us: int) -> Literal["selected", "missing", "no_branch"]:
+        async with reached():
+            told, *rest = await _SELECT.run(self._redis, parts(key), branch, now_us, self._ttl_ms)
+        if rest:
+            await self._noted(key, *rest)
+        return cast(Literal["selected", "missing", "no_branch"], told.decode())
 
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
         async with reached():
             active_us = await _CLEAR.run(self._redis, parts(key), now_us, self._ttl_ms)
         if active_us is None:
             return False
-        async with beside():
-            await self._index.note(key.owner, key.session_id, active_us, 0)
+        await self._noted(key, active_us, 0)
         return True
 
     async def retitle(self, key: SessionKey, title: str) -> bool:
         async with reached():
             return bool(await _RETITLE.run(self._redis, parts(key), title))
 
-    async def delete(self, key: SessionKey) -> bool:
+    async def delete(self, key: SessionKey) -> dict[str, int] | None:
         async with reached():
-            told, active_us, *_ = await _DELETE.run(self._redis, parts(key), FOREVER_US)
+            told, active_us, _, *counts = await _DELETE.run(self._redis, parts(key), FOREVER_US)
         async with beside():
             await self._index.forget(key.owner, [(key.session_id, active_us)])
-        return bool(told == b"removed")
+        return dict(zip(COUNTED, counts, strict=True)) if told == b"removed" else None
 
     async def page(self, owner: str, *, after: Place | None, count: int, now_us: int) -> Page:
         async with reached():
@@ -92,20 +119,27 @@ class RedisSessions:
             await self._index.forget(owner, gone)
         return Page(known, found.next)
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
+    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
         removed = seen = 0
+        gone: list[SessionKey] = []
         while at_most is None or seen < at_most:
             async with reached():
                 places = await self._index.oldest(owner, until_us, BATCH)
                 if not places:
                     break
-                removed += await self._removed(owner, places, until_us)
+                swept = await self._removed(owner, places, until_us)
+            removed += swept.removed
+            gone += swept.gone
             seen += len(places)
-        return removed
+        return Swept(removed, gone)
 
     async def totals(self, owner: str) -> Totals:
         async with reached():
             return await self._index.totals(owner)
+
+    async def _noted(self, key: SessionKey, active_us: int, count: int) -> None:
+        async with beside():
+            await self._index.note(key.owner, key.session_id, active_us, count)
 
     async def _records(self, owner: str, places: Sequence[Place]) -> list[Record | None]:
         """The session at each place, None where there is none any more; the index learns what it had missed."""
@@ -121,9 +155,9 @@ class RedisSessions:
                 await self._index.note(owner, record.session_id, record.active_us, record.message_count)
         return records
 
-    async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> int:
-        calls = [(parts(SessionKey(owner, place.session_id)), (until_us,)) for place in places]
-        answers = await _DELETE.run_each(self._redis, calls)
+    async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> Swept:
+        keys = [SessionKey(owner, place.session_id) for place in places]
+        answers = await _DELETE.run_each(self._redis, [(parts(key), (until_us,)) for key in keys])
         gone: list[tuple[str, int]] = []
         for place, (told, active_us, count, *_) in zip(places, answers, strict=True):
             match told:
@@ -134,4 +168,5 @@ class RedisSessions:
                 case _:
                     gone.append((place.session_id, place.active_us))
         await self._index.forget(owner, gone)
-        return sum(told == b"removed" for told, *_ in answers)
+        removed = sum(told == b"removed" for told, *_ in answers)
+        return Swept(removed, [SessionKey(owner, session_id) for session_id, _ in gone])

@@ -1,12 +1,18 @@
-"""System and developer messages: what the engine is told to be, not what was said."""
+"""Messages that are no part of what was said: instructions, and what was asked and never answered."""
 
 from collections.abc import Sequence
 
 from sage_contracts.sessions import Message, NewMessage
+from sage_contracts.turns import UNANSWERED
 
 
 def instructs(message: Message | NewMessage) -> bool:
+    """What the engine is told to be."""
     return message.role in {"system", "developer"}
+
+
+def is_unanswered(message: Message | NewMessage) -> bool:
+    return message.metadata.get("status") == UNANSWERED
 
 
 def in_force(messages: Sequence[NewMessage]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from sage_contracts.errors import InvalidRequest
 from sage_contracts.sessions import Backend, MemoryChoice
 from session_store.domain.ports import Further, Memory, Recalled, Tally
 from session_store.domain.records import Asked, Committed, SessionKey
@@ -42,6 +43,12 @@ class Memories:
 
     def of(self, choice: MemoryChoice | None) -> Memory:
         return self._usual if choice is None else self._memories.get(choice.backend, self._usual)
+
+    def check(self, choice: MemoryChoice | None) -> None:
+        """InvalidRequest when there is no such memory here."""
+        if choice is not None and choice.backend not in self._memories:
+            there = ", ".join(self._memories)
+            raise InvalidRequest(f"memory.backend {choice.backend!r} is not set up here: {there}", param="memory")
 
     async def recalled(self, asked: Asked, further: Further) -> Recalled:
         found = await self.of(asked.window.choice).recall(asked, further)

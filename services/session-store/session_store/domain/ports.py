@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from sage_contracts.memory import MemoryItem
 from sage_contracts.sessions import Backend, MemoryChoice, MemoryUse, Message
 from sage_contracts.turns import MemoryHit
+from session_store.domain.branches import Forked, NewBranch, Reading, Whole
 from session_store.domain.openings import CommitOutcome, Held, Opening
 from session_store.domain.openings import Outcome as OpenOutcome
 from session_store.domain.ranges import Ranges
@@ -18,9 +19,9 @@ from session_store.domain.records import (
     Outcome,
     Page,
     Place,
-    Record,
     RemovalReason,
     SessionKey,
+    Swept,
     Totals,
     Window,
 )
@@ -40,7 +41,7 @@ class StoredSessions(Protocol):
     done: a session's messages, counts and times change together, and it expires as a whole.
     """
 
-    async def create(self, key: SessionKey, *, title: str, now_us: int) -> None:
+    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> None:
         """Begin an empty session; one that exists is left as it is."""
         ...
 
@@ -52,7 +53,21 @@ class StoredSessions(Protocol):
         """
         ...
 
-    async def read(self, key: SessionKey) -> tuple[Record, list[Message]] | None: ...
+    async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:
+        """The branch, absent the head, as it is at one moment."""
+        ...
+
+    async def whole(self, key: SessionKey) -> Whole | None: ...
+
+    async def put(self, key: SessionKey, new: Whole) -> bool:
+        """Store a session as it is told, its times too; False when there is one already."""
+        ...
+
+    async def fork(self, key: SessionKey, new: NewBranch) -> Forked: ...
+
+    async def select(self, key: SessionKey, branch: str, *, now_us: int) -> Literal["selected", "missing", "no_branch"]:
+        """Make it the head."""
+        ...
 
     async def clear(self, key: SessionKey, *, now_us: int) -> bool:
         """Forget messages and automatic title, keep the session; False when there is none."""
@@ -62,8 +77,8 @@ class StoredSessions(Protocol):
         """False when there is no such session. A new title is no activity: place and expiry stay."""
         ...
 
-    async def delete(self, key: SessionKey) -> bool:
-        """Leave nothing of the session; False when there was none."""
+    async def delete(self, key: SessionKey) -> dict[str, int] | None:
+        """Leave nothing of the session; how much there was of each kind, None when there was no such session."""
         ...
 
     async def page(self, owner: str, *, after: Place | None, count: int, now_us: int) -> Page:
@@ -74,8 +89,8 @@ class StoredSessions(Protocol):
         """
         ...
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
-        """Remove sessions without activity since `until_us`, the oldest first; how many there were."""
+    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
+        """Remove sessions without activity since `until_us`, the oldest first."""
         ...
 
     async def totals(self, owner: str) -> Totals: ...
@@ -182,6 +197,18 @@ class Memory(Protocol):
     def settings(self) -> dict[str, Any]:
         """How it is set up, for people to read."""
         ...
+
+
+class OwedErasures(Protocol):
+    """Sessions whose memories are still to be erased elsewhere. Raises StoreUnavailable as StoredSessions does."""
+
+    async def add(self, keys: Sequence[SessionKey]) -> None: ...
+
+    async def some(self, count: int) -> list[SessionKey]:
+        """Any of them, at most so many."""
+        ...
+
+    async def remove(self, keys: Sequence[SessionKey]) -> None: ...
 
 
 class Tally(Protocol):

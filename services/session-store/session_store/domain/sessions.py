@@ -1,12 +1,22 @@
 """Conversations: begun, continued, listed, renamed, cleared, forgotten."""
 
+from dataclasses import replace
+
+from sage_contracts import names
 from sage_contracts import sessions as wire
-from sage_contracts.errors import InvalidRequest, StoreUnavailable
+from sage_contracts.errors import BranchNotFound, InvalidRequest, StoreUnavailable
+from session_store.domain.branches import Reading, empty
+from session_store.domain.erasing import Erasing
 from session_store.domain.keys import key_of, missing
+from session_store.domain.memories import Memories
 from session_store.domain.ports import Clock, Ids, StoredSessions, Tally
 from session_store.domain.records import MICROS, Place, Record, cursor_of, place_of
 from session_store.domain.stamping import stamped
+from session_store.domain.transfers.conversations import Conversation
+from session_store.domain.travelling import arrived, travelling
 from session_store.domain.views import session_of, shown_title, summary_of
+
+HEAD = wire.ReadQuery()
 
 SEARCHED_AT_ONCE = 200
 SEARCHED_AT_MOST = 5_000
@@ -19,19 +29,34 @@ EXPIRED_AT_ONCE = 200
 class Sessions:
     """`ttl_us` is how long a session lives without activity; 0 is for ever."""
 
-    def __init__(self, stored: StoredSessions, tally: Tally, *, clock: Clock, ids: Ids, ttl_us: int) -> None:
+    def __init__(
+        self,
+        stored: StoredSessions,
+        memories: Memories,
+        erasing: Erasing,
+        tally: Tally,
+        *,
+        clock: Clock,
+        ids: Ids,
+        ttl_us: int,
+    ) -> None:
         self._stored = stored
+        self._memories = memories
+        self._erasing = erasing
         self._tally = tally
         self._clock = clock
         self._ids = ids
         self._ttl_us = ttl_us
 
     async def create(self, owner: str, new: wire.NewSession) -> wire.Session:
+        """InvalidRequest when the memory it asks for is not set up here."""
         key = key_of(owner, f"sess_{self._ids()}")
+        self._memories.check(new.memory)
         title = _clean(new.title or "")
         now_us = self._now_us()
-        await self._stored.create(key, title=title, now_us=now_us)
-        return session_of(Record(session_id=key.session_id, created_us=now_us, active_us=now_us, title=title), ())
+        await self._stored.create(key, title=title, now_us=now_us, choice=new.memory)
+        record = Record(session_id=key.session_id, created_us=now_us, active_us=now_us, title=title)
+        return self._shown(empty(record, new.memory))
 
     async def commit(self, owner: str, session_id: str, turn: wire.Turn) -> wire.TurnStored:
         """Store a turn once, whole or not at all; the session begins with it if there is none of that id."""
@@ -47,11 +72,35 @@ class Sessions:
         self._tally.turn("repeated" if appended.repeated else "stored")
         return wire.TurnStored(session_id=session_id, message_count=appended.message_count, repeated=appended.repeated)
 
-    async def read(self, owner: str, session_id: str) -> wire.Session:
-        found = await self._stored.read(key_of(owner, session_id))
+    async def read(self, owner: str, session_id: str, query: wire.ReadQuery = HEAD) -> wire.Session:
+        """Raises BranchNotFound when it has no such branch."""
+        branch = None if query.branch is None else names.branch(query.branch)
+        found = await self._stored.read(key_of(owner, session_id), branch)
         if found is None:
             raise missing(session_id)
-        return session_of(*found)
+        if found.state is None:
+            raise BranchNotFound(f"session {session_id!r} has no branch {branch!r}", param="branch")
+        return self._shown(found)
+
+    async def whole(self, owner: str, session_id: str) -> Conversation:
+        """All branches of it, without what none of them holds."""
+        found = await self._stored.whole(key_of(owner, session_id))
+        if found is None:
+            raise missing(session_id)
+        return travelling(found, session_id)
+
+    async def take_in(self, owner: str, conversation: Conversation) -> wire.Summary:
+        """
+        Store it whole, with its own times, under its own id where that is free, else under a new one.
+
+        InvalidRequest when its id may not name a session, or its memory is not set up here.
+        """
+        self._memories.check(conversation.memory)
+        wanted = conversation.session_id or f"sess_{self._ids()}"
+        new = arrived(conversation)
+        while not await self._stored.put(key_of(owner, wanted), new):
+            wanted = f"sess_{self._ids()}"
+        return summary_of(replace(new.record, session_id=wanted))
 
     async def page(self, owner: str, query: wire.ListQuery) -> wire.Listed:
         after = None if query.after is None else place_of(query.after)
@@ -72,8 +121,9 @@ class Sessions:
         """Kept as sessions change, not counted; what has expired is swept out first."""
         if self._ttl_us:
             until_us = self._now_us() - self._ttl_us
-            expired = await self._stored.remove_idle(owner, until_us=until_us, at_most=EXPIRED_AT_ONCE)
-            self._tally.removed("expired", expired)
+            swept = await self._stored.remove_idle(owner, until_us=until_us, at_most=EXPIRED_AT_ONCE)
+            self._tally.removed("expired", swept.removed)
+            await self._erasing.owe(swept.gone)
         totals = await self._stored.totals(owner)
         return wire.Stats(total_sessions=totals.sessions, total_messages=totals.messages)
 
@@ -86,21 +136,30 @@ class Sessions:
         return wire.Retitled(session_id=session_id, title=title)
 
     async def clear(self, owner: str, session_id: str) -> wire.SessionCleared:
-        if not await self._stored.clear(key_of(owner, session_id), now_us=self._now_us()):
+        key = key_of(owner, session_id)
+        if not await self._stored.clear(key, now_us=self._now_us()):
             raise missing(session_id)
+        await self._erasing.owe([key])
+        await self._erasing.erased(key)
         return wire.SessionCleared(session_id=session_id)
 
     async def delete(self, owner: str, session_id: str) -> wire.SessionDeleted:
-        if not await self._stored.delete(key_of(owner, session_id)):
+        """Leave nothing of it, here or elsewhere; what cannot be erased elsewhere now is so later."""
+        key = key_of(owner, session_id)
+        await self._erasing.owe([key])
+        removed = await self._stored.delete(key)
+        elsewhere = await self._erasing.erased(key)
+        if removed is None:
             raise missing(session_id)
         self._tally.removed("deleted")
-        return wire.SessionDeleted(session_id=session_id)
+        return wire.SessionDeleted(session_id=session_id, removed=removed | elsewhere)
 
     async def clean_up(self, owner: str, query: wire.CleanupQuery) -> wire.CleanedUp:
         until = max(0.0, self._clock() - query.max_age_minutes * 60)
-        removed = await self._stored.remove_idle(owner, until_us=int(until * MICROS))
-        self._tally.removed("idle", removed)
-        return wire.CleanedUp(removed_sessions=removed)
+        swept = await self._stored.remove_idle(owner, until_us=int(until * MICROS))
+        self._tally.removed("idle", swept.removed)
+        await self._erasing.owe(swept.gone)
+        return wire.CleanedUp(removed_sessions=swept.removed)
 
     async def _search(
         self, owner: str, after: Place | None, *, limit: int, words: str
@@ -121,6 +180,9 @@ class Sessions:
             after = page.next
             if after is None or searched >= SEARCHED_AT_MOST:
                 return found, after
+
+    def _shown(self, reading: Reading) -> wire.Session:
+        return session_of(reading, self._memories.usual.backend)
 
     def _now_us(self) -> int:
         return int(self._clock() * MICROS)

@@ -8,9 +8,11 @@ from litestar.params import FromPath, JSONBody
 
 from sage_chassis import bodies
 from sage_contracts import sessions as wire
+from session_store.domain.branching import Branching
 from session_store.domain.sessions import Sessions
 
 _NOTHING_GIVEN = wire.NewSession()
+_AT_THE_END = wire.Fork()
 
 
 @get(wire.LIST.route, status_code=wire.LIST.status)
@@ -29,9 +31,12 @@ async def create_session(
 
 @get(wire.READ.route, status_code=wire.READ.status)
 async def read_session(
-    owner: NamedDependency[str], session_id: FromPath[str], sessions: NamedDependency[Sessions]
+    request: Request[Any, Any, Any],
+    owner: NamedDependency[str],
+    session_id: FromPath[str],
+    sessions: NamedDependency[Sessions],
 ) -> wire.Session:
-    return await sessions.read(owner, session_id)
+    return await sessions.read(owner, session_id, bodies.query(request, wire.ReadQuery))
 
 
 @delete(wire.DELETE.route, status_code=wire.DELETE.status)
@@ -65,4 +70,42 @@ async def clean_up(
     return await sessions.clean_up(owner, bodies.query(request, wire.CleanupQuery))
 
 
-ROUTES = [list_sessions, create_session, read_session, delete_session, clear_session, retitle_session, clean_up]
+@post(wire.FORK.route, status_code=wire.FORK.status)
+async def fork_session(
+    owner: NamedDependency[str],
+    session_id: FromPath[str],
+    branching: NamedDependency[Branching],
+    data: JSONBody[wire.Fork] = _AT_THE_END,
+) -> wire.Branch:
+    return await branching.fork(owner, session_id, data)
+
+
+@get(wire.BRANCHES.route, status_code=wire.BRANCHES.status)
+async def list_branches(
+    owner: NamedDependency[str], session_id: FromPath[str], branching: NamedDependency[Branching]
+) -> wire.Branches:
+    return await branching.branches(owner, session_id)
+
+
+@post(wire.SELECT.route, status_code=wire.SELECT.status)
+async def select_branch(
+    owner: NamedDependency[str],
+    session_id: FromPath[str],
+    branch: FromPath[str],
+    branching: NamedDependency[Branching],
+) -> wire.Branch:
+    return await branching.select(owner, session_id, branch)
+
+
+ROUTES = [
+    list_sessions,
+    create_session,
+    read_session,
+    delete_session,
+    clear_session,
+    retitle_session,
+    clean_up,
+    fork_session,
+    list_branches,
+    select_branch,
+]
