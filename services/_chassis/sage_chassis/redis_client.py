@@ -9,7 +9,12 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import (
+    MasterNotFoundError,
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+)
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
@@ -26,7 +31,7 @@ CLUSTER_CONNECTIONS = 1024
 """To each node. A cluster's client refuses who comes when all are in use, where the others let him wait his turn."""
 
 SENTINEL_SECONDS = 0.3
-"""For each Sentinel, until the next one is asked."""
+"""In which a Sentinel must answer."""
 
 FULL_RETRY_SECONDS = 10
 
@@ -75,6 +80,35 @@ def _cluster(servers: Servers, options: dict[str, Any]) -> RedisCluster:
     )
 
 
+class _Sentinels(Sentinel):
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """
+        Whom the Sentinel says that knows of the last failover: the others may name the old master for seconds.
+
+        All are asked at once, so that one that hangs costs no more than its own time.
+        """
+        answers = await asyncio.gather(*(one.sentinel_masters() for one in self.sentinels), return_exceptions=True)
+        told = [answer.get(service_name) for answer in answers if isinstance(answer, dict)]
+        found = [state for state in told if state and self.check_master_state(state, service_name)]
+        if not found:
+            raise MasterNotFoundError(f"no master is known as {service_name!r}")
+        newest = max(found, key=lambda state: int(state["config-epoch"]))
+        return newest["ip"], newest["port"]
+
+
+class _ToMaster(SentinelManagedConnection):
+    async def connect_check_health(self, *args: bool, **options: bool) -> None:
+        """Ask the Sentinels also before a repeat: redis-py's own connection goes back to where it was."""
+        if options.get("retry_socket_connect", True):
+            await self.connect()  # type: ignore[no-untyped-call]
+        else:
+            await super().connect_check_health(*args, **options)
+
+
+class _ToMasterSSL(_ToMaster, SSLConnection):
+    pass
+
+
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
     """Connections to whom the Sentinels call master now; callers wait their turn for them."""
 
@@ -89,16 +123,9 @@ def _sentinel(servers: Servers, options: dict[str, Any]) -> Redis:
     for name in ("username", "password"):
         if (value := given.pop(f"sentinel_{name}", None)) is not None:
             asked[name] = value
-    sentinels = Sentinel(  # type: ignore[no-untyped-call]
-        servers.nodes,
-        sentinel_kwargs={
-            "socket_connect_timeout": SENTINEL_SECONDS,
-            "socket_timeout": SENTINEL_SECONDS,
-            # Another Sentinel is asked instead.
-            "retry": Retry(NoBackoff(), 0),
-            **asked,
-        },
-    )
+    given["connection_class"] = _ToMasterSSL if given.pop("ssl", False) else _ToMaster
+    asked |= {"socket_connect_timeout": SENTINEL_SECONDS, "socket_timeout": SENTINEL_SECONDS}
+    sentinels = _Sentinels(servers.nodes, sentinel_kwargs={"retry": Retry(NoBackoff(), 0), **asked})  # type: ignore[no-untyped-call]
     return Redis.from_pool(_MasterPool(servers.master, sentinels, **options | given))  # type: ignore[no-untyped-call]
 
 
