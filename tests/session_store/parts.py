@@ -26,6 +26,7 @@ from session_store.domain.ports import StoredSessions, StoredTurns
 from session_store.domain.records import MICROS, NewTurn, Outcome, RemovalReason, SessionKey
 from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
+from session_store.domain.transfers.transfers import Transfers
 from session_store.domain.turns import Times, Turns
 from session_store.domain.views import message_of
 from tests.fakes.cluster import serve
@@ -80,13 +81,16 @@ class Desk:
     branching: Branching
     turns: Turns
     remembering: Remembering
+    transfers: Transfers
     store: Store
     clock: Clock
     tally: CountedTally
 
     def served(self) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""
-        parts = Parts(Health("session-store"), self.sessions, self.branching, self.turns, self.remembering)
+        parts = Parts(
+            Health("session-store"), self.sessions, self.branching, self.turns, self.remembering, self.transfers
+        )
         return serve(create_app(nullcontext(parts)))
 
 
@@ -128,7 +132,9 @@ def desk_over(
     turns = Turns(
         store.turns, memories, tally, times=Times(clock, lease_seconds), ids=lambda: f"{place}-t{next(numbers)}"
     )
-    return Desk(sessions, branching, turns, Remembering(memories, sessions, store.turns), store, clock, tally)
+    transfers = Transfers(sessions, memories, clock=clock, ids=lambda: f"{place}-i{next(numbers)}")
+    remembering = Remembering(memories, sessions, store.turns)
+    return Desk(sessions, branching, turns, remembering, transfers, store, clock, tally)
 
 
 @asynccontextmanager

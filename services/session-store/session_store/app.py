@@ -25,10 +25,12 @@ from session_store.domain.ports import Memory
 from session_store.domain.records import MICROS
 from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
+from session_store.domain.transfers.transfers import Transfers
 from session_store.domain.turns import Times, Turns
 from session_store.metrics import Metrics
 from session_store.routes import memory
 from session_store.routes import sessions as session_routes
+from session_store.routes import transfers as transfer_routes
 from session_store.routes import turns as turn_routes
 from session_store.settings import PORT, PREFIX, Settings, read
 
@@ -44,6 +46,7 @@ class Parts:
     branching: Branching
     turns: Turns
     remembering: Remembering
+    transfers: Transfers
 
 
 @asynccontextmanager
@@ -84,6 +87,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
                 branching=Branching(stored, clock=time.time),
                 turns=turns,
                 remembering=Remembering(memories, sessions, held),
+                transfers=Transfers(sessions, memories, clock=time.time, ids=new_id),
             )
     finally:
         await turns.close()
@@ -93,7 +97,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
 def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry | None = None) -> Litestar:
     return app.build(
         SERVICE,
-        routes=[*session_routes.ROUTES, *memory.ROUTES, *turn_routes.ROUTES],
+        routes=[*session_routes.ROUTES, *transfer_routes.ROUTES, *memory.ROUTES, *turn_routes.ROUTES],
         parts=parts,
         kind=Parts,
         registry=registry or CollectorRegistry(),

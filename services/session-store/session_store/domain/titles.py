@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sage_contracts.sessions import NewMessage
+from sage_contracts.sessions import Message, NewMessage
 from session_store.domain.texts import text_of
 
 UNTITLED = "New chat"
@@ -10,7 +10,7 @@ MAX_CHARS = 60
 _READ_CHARS = 2_000
 
 
-def title_from(messages: Iterable[NewMessage]) -> str:
+def title_from(messages: Iterable[NewMessage | Message]) -> str:
     """The first user message with words in it, on one line, cut between words; empty when there is none."""
     for message in messages:
         if message.role == "user":
