@@ -1,0 +1,292 @@
+"""Gateways and session-stores together, over one Valkey: nothing faked but engines, documents and the fleet."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+
+from session_store.app import assemble, create_app
+from session_store.settings import Settings
+from tests.chat_gateway.stack import CHAT, Answered, Gateway, chat_body, first_frames, gateway, within
+from tests.fakes.cluster import serve
+from tests.fakes.engine import FakeEngine, Script
+from tests.fakes.redis_server import RedisServer, redis_server
+
+KEY = {"Idempotency-Key": "k1"}
+
+
+@asynccontextmanager
+async def store(redis: RedisServer, port: int | None = None) -> AsyncGenerator[str]:
+    registry = CollectorRegistry()
+    config = Settings(redis_url=redis.url)
+    async with serve(create_app(assemble(config, registry), registry), port) as url:
+        yield url
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two gateways, each with a session-store of its own; `store_url` is that of the first."""
+
+    gates: tuple[Gateway, Gateway]
+    store_url: str
+    session: str
+
+    async def chat(self, text: str = "hello", gate: int = 0, **fields: Any) -> Answered:
+        return await self.gates[gate].chat(text, session_id=self.session, **fields)
+
+    async def asked(self, method: str, path: str, body: object = None) -> Any:
+        async with self.gates[0].http.request(method, f"{self.store_url}{path}", json=body) as response:
+            return await response.json()
+
+    async def read(self, branch: str = "main") -> list[dict[str, Any]]:
+        told = await self.asked("GET", f"/sessions/{self.session}?branch={branch}")
+        return list(told["messages"])
+
+    async def said(self, branch: str = "main") -> list[str]:
+        return [one["content"] for one in await self.read(branch)]
+
+
+@asynccontextmanager
+async def pair(redis: RedisServer, *engines: FakeEngine, **settings: Any) -> AsyncGenerator[Pair]:
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(store(redis)) for _ in range(2)]
+        one = await stack.enter_async_context(gateway(redis, *engines, session_store_url=urls[0], **settings))
+        two = await stack.enter_async_context(gateway(redis, beside=one, session_store_url=urls[1], **settings))
+        yield Pair((one, two), urls[0], f"s-{uuid.uuid4().hex[:8]}")
+
+
+async def test_turns_of_one_session_over_two_of_each_are_stored_in_a_legal_order(shared_redis: RedisServer) -> None:
+    clients, turns = 16, 6
+    engine = FakeEngine()
+    async with pair(shared_redis, engine) as both:
+
+        async def client(number: int) -> list[Answered]:
+            return [await both.chat(f"{number}/{turn}", gate=number % 2) for turn in range(turns)]
+
+        answers = [one for told in await asyncio.gather(*map(client, range(clients))) for one in told]
+        said = await both.said()
+
+    assert {one.status for one in answers} == {200}
+    assert said[1::2] == [f"You said: {question}" for question in said[::2]]
+    assert sorted(said[::2]) == sorted(f"{number}/{turn}" for number in range(clients) for turn in range(turns))
+    for number in range(clients):
+        order = [said.index(f"{number}/{turn}") for turn in range(turns)]
+        assert all(before < after for before, after in pairwise(order))
+
+
+async def test_a_turn_sees_all_that_was_answered_before_it(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(words=("yes",)))
+    async with pair(shared_redis, engine) as both:
+        for number in range(4):
+            await both.chat(f"q{number}", gate=number % 2, stream=True)
+
+    assert [one["content"] for one in engine.seen[3].body["messages"]] == ["q0", "yes", "q1", "yes", "q2", "yes", "q3"]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_repeat_is_the_same_turn_whichever_replica_gets_it(shared_redis: RedisServer, streams: bool) -> None:
+    engine = FakeEngine()
+    async with pair(shared_redis, engine) as both:
+        answers = await asyncio.gather(
+            *(both.chat("a", gate=number % 2, stream=streams, headers=dict(KEY)) for number in range(8))
+        )
+        other = await both.chat("b", stream=streams, headers=dict(KEY))
+        said = await both.said()
+
+    names = [one.chunks[0]["id"] if streams else one.body["id"] for one in answers]
+    assert (len(set(names)), {one.text for one in answers}) == (1, {"You said: a"})
+    assert sorted("idempotency-replayed" in one.headers for one in answers) == [False, *[True] * 7]
+    assert (len(engine.seen), said, other.status) == (1, ["a", "You said: a"], 422)
+
+
+async def test_an_interrupted_turn_is_taken_back_and_answered_anew(shared_redis: RedisServer) -> None:
+    engine = FakeEngine()
+    async with pair(shared_redis, engine) as both:
+        engine.then(cut_after=2)
+        await both.chat("a", stream=True, headers=dict(KEY))
+        again = await both.chat("a", gate=1, stream=True, headers=dict(KEY))
+        said = await both.said()
+
+    assert (again.done, said) == (True, ["a", "You said: a"])
+
+
+async def test_what_was_interrupted_is_a_conflict_once_the_session_has_gone_on(shared_redis: RedisServer) -> None:
+    engine = FakeEngine()
+    async with pair(shared_redis, engine) as both:
+        engine.then(cut_after=2)
+        await both.chat("a", stream=True, headers=dict(KEY))
+        await both.chat("b")
+        again = await both.chat("a", stream=True, headers=dict(KEY))
+
+    assert (again.status, again.code) == (409, "conflict")
+
+
+async def test_a_session_that_began_with_a_turn_of_nothing_is_not_there(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(status=400, refusal={"error": {"message": "no"}}))
+    async with pair(shared_redis, engine) as both:
+        await both.chat("a", stream=True)
+        engine.script = Script()
+        await both.chat("b")
+        said = await both.said()
+
+    assert said == ["b", "You said: b"]
+
+
+async def test_one_waits_one_is_refused_and_one_goes_on_elsewhere(shared_redis: RedisServer) -> None:
+    engine, quick = FakeEngine(), FakeEngine("quick")
+    async with pair(shared_redis, engine, quick) as both:
+        engine.gate.clear()
+        first = asyncio.create_task(both.chat("first"))
+        await within(engine.asked)
+        second = asyncio.create_task(both.chat("second", gate=1))
+        refused = await both.chat("third", gate=1, model="quick", on_conflict="reject")
+        forked = await both.chat("fourth", gate=1, model="quick", on_conflict="fork")
+        engine.gate.set()
+        await asyncio.gather(first, second)
+        main, fork = await both.said(), await both.said(forked.headers["x-sage-branch"])
+
+    assert (refused.status, refused.code) == (409, "session_busy")
+    assert "under way since" in refused.body["error"]["message"]
+    assert main == ["first", "You said: first", "second", "You said: second"]
+    assert fork == ["fourth", "You said: fourth"]
+
+
+async def test_an_answer_is_given_again_and_a_question_asked_otherwise_in_branches(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(words=("one",)))
+    async with pair(shared_redis, engine) as both:
+        fork = f"/sessions/{both.session}/fork"
+        await both.chat("Hi.")
+        await both.chat("Tell me a number.")
+        question = (await both.read())[2]["id"]
+
+        again = await both.asked("POST", fork, {"at": question, "before": True})
+        engine.script = Script(words=("two",))
+        regenerated = await both.chat("Tell me a number.")
+        await both.asked("POST", fork, {"at": question, "before": True, "name": "edited"})
+        engine.script = Script(words=("red",))
+        edited = await both.chat("Tell me a colour.")
+        lines = {branch: await both.said(branch) for branch in ("main", again["name"], "edited")}
+        head = await both.asked("GET", f"/sessions/{both.session}")
+
+    assert lines == {
+        "main": ["Hi.", "one", "Tell me a number.", "one"],
+        again["name"]: ["Hi.", "one", "Tell me a number.", "two"],
+        "edited": ["Hi.", "one", "Tell me a colour.", "red"],
+    }
+    assert [one.headers["x-sage-branch"] for one in (regenerated, edited)] == [again["name"], "edited"]
+    assert [one["content"] for one in engine.seen[3].body["messages"]] == ["Hi.", "one", "Tell me a colour."]
+    assert [one["content"] for one in head["messages"]] == lines["edited"]
+
+
+async def test_a_client_that_leaves_a_queue_holds_up_nobody(shared_redis: RedisServer) -> None:
+    engine = FakeEngine()
+    async with pair(shared_redis, engine) as both:
+        engine.gate.clear()
+        first = asyncio.create_task(both.chat("first"))
+        await within(engine.asked)
+        leaving = [asyncio.create_task(both.chat(f"left {number}", gate=number % 2)) for number in range(20)]
+        await asyncio.sleep(0.2)
+        for one in leaving:
+            one.cancel()
+        last = asyncio.create_task(both.chat("last", gate=1))
+        engine.gate.set()
+        async with asyncio.timeout(5):
+            await asyncio.gather(first, last)
+        said = await both.said()
+
+    assert said == ["first", "You said: first", "last", "You said: last"]
+    assert len(engine.seen) == 2
+
+
+async def test_many_that_leave_in_the_middle_lose_no_turn_and_double_none(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(delay=0.005))
+    async with pair(shared_redis, engine) as both:
+
+        async def asked(number: int) -> None:
+            gate, body = both.gates[number % 2], chat_body(f"{number}", stream=True, session_id=both.session)
+            if number % 3:
+                answer = await gate.post(CHAT, body)
+                assert answer.done
+                return
+            async with gate.opened(CHAT, body) as response:
+                await first_frames(response, 1)
+                response.close()
+
+        await asyncio.gather(*map(asked, range(30)))
+        await both.chat("end")
+        told = await both.read()
+
+    questions = [one["content"] for one in told if one["role"] == "user"]
+    assert sorted(questions) == sorted([*map(str, range(30)), "end"])
+    assert [one["role"] for one in told] == ["user", "assistant"] * 31
+    for question, answer in zip(told[::2], told[1::2], strict=True):
+        assert f"You said: {question['content']}".startswith(answer["content"])
+
+
+async def test_a_store_that_dies_in_mid_answer_and_comes_back_gets_the_turn(shared_redis: RedisServer) -> None:
+    engine = FakeEngine()
+    async with AsyncExitStack() as stack:
+        first_life = AsyncExitStack()
+        url = await first_life.enter_async_context(store(shared_redis))
+        gate = await stack.enter_async_context(gateway(shared_redis, engine, session_store_url=url))
+        session = f"s-{uuid.uuid4().hex[:8]}"
+        engine.gate.clear()
+        asking = asyncio.create_task(gate.chat("a", session_id=session, stream=True))
+        await within(engine.asked)
+        await first_life.aclose()
+        engine.gate.set()
+        await asyncio.sleep(0.3)
+        await stack.enter_async_context(store(shared_redis, int(url.rpartition(":")[2])))
+        answer = await asking
+        async with aiohttp.request("GET", f"{url}/sessions/{session}") as response:
+            told = await response.json()
+
+    assert answer.done
+    assert [one["content"] for one in told["messages"]] == ["a", "You said: a"]
+
+
+async def test_redis_that_restarts_between_open_and_commit_loses_nothing() -> None:
+    engine = FakeEngine()
+    with redis_server() as redis:
+        async with pair(redis, engine) as both:
+            engine.gate.clear()
+            asking = asyncio.create_task(both.chat("a", stream=True))
+            await within(engine.asked)
+            redis.kill()
+            engine.gate.set()
+            await asyncio.sleep(0.3)
+            await redis.restart()
+            answer = await asking
+            said = await both.said()
+
+    assert (answer.done, said) == (True, ["a", "You said: a"])
+
+
+async def test_a_session_deleted_while_it_is_answered_stays_deleted(shared_redis: RedisServer) -> None:
+    engine = FakeEngine()
+    async with pair(shared_redis, engine) as both:
+        engine.gate.clear()
+        asking = asyncio.create_task(both.chat("a", stream=True))
+        await within(engine.asked)
+        await both.asked("DELETE", f"/sessions/{both.session}")
+        engine.gate.set()
+        answer = await asking
+        gone = await both.asked("GET", f"/sessions/{both.session}")
+
+    assert (answer.done, gone["error"]["code"]) == (True, "session_not_found")
+
+
+async def test_unknown_fields_come_back_from_the_store(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(words=("x",), extra={"refusal": "no", "reasoning_content": "hm"}))
+    async with pair(shared_redis, engine) as both:
+        await both.chat("a")
+        await both.chat("b")
+
+    assert engine.seen[1].body["messages"][1] == {"role": "assistant", "content": "x", "refusal": "no"}
