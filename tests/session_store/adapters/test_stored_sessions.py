@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from session_store.domain.branches import NewBranch, over
 from session_store.domain.ports import StoredSessions, StoredTurns
+from session_store.domain.ranges import before
 from session_store.domain.records import MICROS, Page, Place, Totals
-from tests.session_store.parts import NOON, Clock, key, texts, turn_of
+from tests.session_store.parts import NOON, Clock, Store, key, texts, turn_of
 
 NOW = NOON * MICROS
 
@@ -257,3 +259,40 @@ async def test_activity_saves_a_session_from_removal(stored: StoredSessions, clo
 
     assert (await stored.remove_idle("local", until_us=NOW + 50)).removed == 0
     assert await ids(stored) == ["s1"]
+
+
+async def test_words_are_found_in_the_text_of_messages_in_any_case(place: Store) -> None:
+    await place.sessions.append(key("a"), turn_of("1", 'He said: "Straße", ЖИЗНЬ\\nщи', "x"))
+    await place.sessions.append(key("b"), turn_of("1", "日本語 and STRASSE 12"))
+    both = {key("a"), key("b")}
+
+    async def holding(words: str) -> set[str]:
+        found = await place.sessions.holding([key("a"), key("b"), key("gone")], words.casefold())
+        return {one.session_id for one in found}
+
+    assert await holding("STRASSE") == await holding("straße") == {one.session_id for one in both}
+    assert await holding("жИЗнЬ") == await holding('"Straße", Ж') == await holding("\\nЩИ") == {"a"}
+    assert await holding("本語 a") == await holding("strasse 12") == {"b"}
+    for nothing in ("role", "content", "timestamp", "user", "straße 12 x", "1-0", "metadata"):
+        assert await holding(nothing) == set()
+    assert await place.sessions.holding(list(both), "") == both
+
+
+async def test_words_are_found_however_many_messages_look_like_them(place: Store) -> None:
+    decoys = ["metadata" if number % 3 else "x" for number in range(1_000)]
+    await place.sessions.append(key("a"), turn_of("1", *decoys))
+    await place.sessions.append(key("a"), turn_of("2", *[str(number) for number in range(300)], "there: role 7"))
+
+    assert await place.sessions.holding([key("a")], "role 7") == {key("a")}
+    assert await place.sessions.holding([key("a")], "role 8") == set()
+
+
+async def test_words_are_found_where_some_branch_has_them(place: Store) -> None:
+    await place.sessions.append(key("a"), turn_of("1", "one", "two"))
+    whole = await place.sessions.whole(key("a"))
+    assert whole is not None
+    main = whole.branches["main"]
+    state = over(whole, before(main.ranges, 1), main)
+    await place.sessions.fork(key("a"), NewBranch(state=state, of=whole, now_us=NOW, select=True))
+
+    assert await place.sessions.holding([key("a")], "two") == {key("a")}

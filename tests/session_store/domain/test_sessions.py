@@ -5,7 +5,7 @@ import pytest
 from sage_contracts import sessions as wire
 from sage_contracts.errors import InvalidRequest, SessionNotFound
 from session_store.domain.records import Place, cursor_of, place_of
-from session_store.domain.sessions import EXPIRED_AT_ONCE, SEARCHED_AT_ONCE
+from session_store.domain.sessions import EXPIRED_AT_ONCE, SEARCHED_AT_MOST
 from session_store.domain.stamping import MESSAGES_A_TURN
 from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, said
 
@@ -87,8 +87,20 @@ async def test_a_search_looks_through_titles_whatever_the_case(desk: Desk) -> No
     assert found.stats == wire.Stats(total_sessions=4, total_messages=8)
 
 
+async def test_a_search_looks_through_what_was_said(desk: Desk) -> None:
+    await commit(desk, "s1", question="What is a quokka?")
+    await desk.sessions.retitle("local", "s1", wire.Retitle(title="Animals"))
+    await commit(desk, "s2", question="and a whale")
+
+    found = await page(desk, q="QUOKKA")
+    of_nobody = await desk.sessions.page("ben", wire.ListQuery(q="quokka"))
+
+    assert [summary.title for summary in found.sessions] == ["Animals"]
+    assert of_nobody.sessions == []
+
+
 async def test_a_search_goes_on_where_the_page_before_ended(desk: Desk) -> None:
-    total = SEARCHED_AT_ONCE + 50
+    total = SEARCHED_AT_MOST + 70
     for number in range(total):
         await commit(desk, f"s{number:03}", question="wanted" if number % 50 == 0 else "other")
 
@@ -102,7 +114,7 @@ async def test_a_search_goes_on_where_the_page_before_ended(desk: Desk) -> None:
         if after is None:
             break
 
-    assert found == [f"s{number:03}" for number in range(total - 50, -1, -50)]
+    assert found == [f"s{number:03}" for number in range(total - total % 50, -1, -50) if number < total]
 
 
 async def test_a_full_last_page_says_that_it_is_the_last(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from session_store.domain.branches import BranchState, Reading, UnderWay, Whole
 from session_store.domain.openings import REMEMBERED_TURNS, Opening
 from session_store.domain.ranges import Range
 from session_store.domain.records import NewTurn, Record, Window
+from session_store.domain.texts import text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,10 @@ class Log:
             "relations": 0,
             "summaries": 0,
         }
+
+    def holds(self, words: str) -> bool:
+        said = [message for state in self.branches.values() for message in self.of(state)]
+        return any(words in text_of(message.content).casefold() for message in said)
 
     def under_way(self) -> list[UnderWay]:
         return [

@@ -1,6 +1,6 @@
 """Sessions in this process: for tests, with every promise of the port but that of outliving the process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -109,6 +109,9 @@ class MemorySessions:
         behind = [record for record in records if after is None or _place(record) < after]
         entries = [(_place(record), record) for record in behind[:count]]
         return Page(entries, entries[-1][0] if len(behind) > count else None)
+
+    async def holding(self, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
+        return {key for key in keys if (log := self.found(key)) is not None and log.holds(words)}
 
     async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
         idle = sorted((record for record in self._of(owner) if record.active_us <= until_us), key=_place)[:at_most]

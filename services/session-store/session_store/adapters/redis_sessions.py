@@ -6,7 +6,7 @@ from typing import Literal, cast
 from sage_chassis.redis_client import reached
 from sage_chassis.redis_commands import Argument, Client, Command, answered, send, send_all
 from sage_contracts.sessions import MemoryChoice
-from session_store.adapters import redis_reading
+from session_store.adapters import redis_matching, redis_reading
 from session_store.adapters.redis_branches import FIELDS, choice_text, encode, record_of, state_text, turn_key
 from session_store.adapters.redis_index import RedisIndex, beside, known_activity
 from session_store.adapters.redis_keys import part, parts
@@ -118,6 +118,9 @@ class RedisSessions:
             gone = [(place.session_id, place.active_us) for place in lost if place.active_us < now_us - GRACE_US]
             await self._index.forget(owner, gone)
         return Page(known, found.next)
+
+    async def holding(self, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
+        return await redis_matching.holding(self._redis, keys, words)
 
     async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
         removed = seen = 0

@@ -89,6 +89,10 @@ class StoredSessions(Protocol):
         """
         ...
 
+    async def holding(self, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
+        """Those of the sessions in which some message's text holds `words`, which are casefolded, in any case."""
+        ...
+
     async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
         """Remove sessions without activity since `until_us`, the oldest first."""
         ...

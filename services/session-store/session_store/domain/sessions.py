@@ -1,5 +1,6 @@
 """Conversations: begun, continued, listed, renamed, cleared, forgotten."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sage_contracts import names
@@ -10,7 +11,7 @@ from session_store.domain.erasing import Erasing
 from session_store.domain.keys import key_of, missing
 from session_store.domain.memories import Memories
 from session_store.domain.ports import Clock, Ids, StoredSessions, Tally
-from session_store.domain.records import MICROS, Place, Record, cursor_of, place_of
+from session_store.domain.records import MICROS, Place, Record, SessionKey, cursor_of, place_of
 from session_store.domain.stamping import stamped
 from session_store.domain.transfers.conversations import Conversation
 from session_store.domain.travelling import arrived, travelling
@@ -18,9 +19,9 @@ from session_store.domain.views import session_of, shown_title, summary_of
 
 HEAD = wire.ReadQuery()
 
-SEARCHED_AT_ONCE = 200
-SEARCHED_AT_MOST = 5_000
-"""Titles looked at for one page of a search; the page then ends, and its `next` goes on from there."""
+SEARCHED_AT_ONCE = 50
+SEARCHED_AT_MOST = 500
+"""Sessions looked through for one page of a search; the page then ends, and its `next` goes on from there."""
 
 EXPIRED_AT_ONCE = 200
 """Expired sessions swept out by one request: enough to keep up, too few to make it slow."""
@@ -164,14 +165,15 @@ class Sessions:
     async def _search(
         self, owner: str, after: Place | None, *, limit: int, words: str
     ) -> tuple[list[Record], Place | None]:
-        """At most `limit` sessions whose title holds `words`, and the place to go on from; None at the end."""
+        """At most `limit` sessions whose title or text holds `words`, and the place to go on from; None at the end."""
         found: list[Record] = []
         searched = 0
         while True:
             count = SEARCHED_AT_ONCE if words else limit - len(found)
             page = await self._stored.page(owner, after=after, count=count, now_us=self._now_us())
+            matching = await self._matching(owner, [record for _, record in page.entries], words)
             for place, record in page.entries:
-                if words in shown_title(record).casefold():
+                if record.session_id in matching:
                     found.append(record)
                 if len(found) == limit:
                     is_last = page.next is None and record is page.entries[-1][1]
@@ -180,6 +182,14 @@ class Sessions:
             after = page.next
             if after is None or searched >= SEARCHED_AT_MOST:
                 return found, after
+
+    async def _matching(self, owner: str, records: Sequence[Record], words: str) -> set[str]:
+        """The ids of those that hold the words."""
+        titled = {record.session_id for record in records if words in shown_title(record).casefold()}
+        others = [SessionKey(owner, record.session_id) for record in records if record.session_id not in titled]
+        if not others:
+            return titled
+        return titled | {key.session_id for key in await self._stored.holding(others, words)}
 
     def _shown(self, reading: Reading) -> wire.Session:
         return session_of(reading, self._memories.usual.backend)

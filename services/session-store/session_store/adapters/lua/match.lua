@@ -1,0 +1,49 @@
+-- Which messages of the log may hold some words: those that some branch holds and whose content has one of the needles,
+-- in any case as far as letters are ASCII. ARGV: index to begin at, how many to look at, how many to answer, needle...
+-- Answers the index to go on from, or -1 at the end, and the messages.
+local start, limit = tonumber(ARGV[1]), tonumber(ARGV[3])
+local lines = redis.call('LRANGE', log, start, start + tonumber(ARGV[2]) - 1)
+local position = base() + start - 1
+local ranges = {}
+for _, field in ipairs(redis.call('HKEYS', meta)) do
+  if string.sub(field, 1, 2) == 'b:' then
+    for _, range in ipairs(branch_of(string.sub(field, 3)).ranges) do
+      table.insert(ranges, range)
+    end
+  end
+end
+if #ranges == 0 then
+  ranges = branch_of('main').ranges
+end
+
+local function is_shown(at)
+  for _, range in ipairs(ranges) do
+    if range[1] <= at and at < range[2] then
+      return true
+    end
+  end
+  return false
+end
+
+local function may_hold(line)
+  local low = string.lower(line)
+  local content = string.find(low, '"content":', 1, true) or 1
+  for index = 4, #ARGV do
+    if string.find(low, ARGV[index], content, true) then
+      return true
+    end
+  end
+  return false
+end
+
+local found = {#lines < tonumber(ARGV[2]) and -1 or start + #lines}
+for index, line in ipairs(lines) do
+  if may_hold(line) and is_shown(position + index) then
+    table.insert(found, line)
+    if #found > limit then
+      found[1] = index < #lines and start + index or found[1]
+      break
+    end
+  end
+end
+return found
