@@ -42,6 +42,7 @@ class RedisServer:
     """
 
     def __init__(self, folder: Path, port: int, *options: str, fsync: str = "always") -> None:
+        self.folder = folder
         self.port = port
         self.bus_port = int(options[options.index("--cluster-port") + 1]) if "--cluster-port" in options else 0
         self.url = f"redis://127.0.0.1:{port}/0"

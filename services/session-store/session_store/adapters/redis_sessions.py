@@ -116,6 +116,7 @@ class RedisSessions:
             known = [(place, record) for place, record in zip(found.places, records, strict=True) if record]
             lost = [place for place, record in zip(found.places, records, strict=True) if record is None]
             gone = [(place.session_id, place.active_us) for place in lost if place.active_us < now_us - GRACE_US]
+        async with beside():
             await self._index.forget(owner, gone)
         return Page(known, found.next)
 
@@ -153,9 +154,10 @@ class RedisSessions:
         asked += [("HMGET", part(SessionKey(owner, session_id), "meta"), *FIELDS) for session_id in ids]
         known, *rows = answered(await send_all(self._redis, asked))
         records = [record_of(session_id, row) for session_id, row in zip(ids, rows, strict=True)]
-        for record, value in zip(records, known, strict=True):
-            if record and record.message_count and known_activity(value) < record.active_us:
-                await self._index.note(owner, record.session_id, record.active_us, record.message_count)
+        async with beside():
+            for record, value in zip(records, known, strict=True):
+                if record and record.message_count and known_activity(value) < record.active_us:
+                    await self._index.note(owner, record.session_id, record.active_us, record.message_count)
         return records
 
     async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> Swept:

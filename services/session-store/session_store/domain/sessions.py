@@ -1,11 +1,12 @@
 """Conversations: begun, continued, listed, renamed, cleared, forgotten."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from sage_contracts import names
 from sage_contracts import sessions as wire
-from sage_contracts.errors import BranchNotFound, InvalidRequest, StoreUnavailable
+from sage_contracts.errors import BranchNotFound, InvalidRequest, StoreFull, StoreUnavailable
 from session_store.domain.branches import Reading, empty
 from session_store.domain.erasing import Erasing
 from session_store.domain.keys import key_of, missing
@@ -119,14 +120,18 @@ class Sessions:
         return found
 
     async def stats(self, owner: str) -> wire.Stats:
-        """Kept as sessions change, not counted; what has expired is swept out first."""
+        """Kept as sessions change, not counted; what has expired is swept out first, unless the disk is full."""
         if self._ttl_us:
-            until_us = self._now_us() - self._ttl_us
-            swept = await self._stored.remove_idle(owner, until_us=until_us, at_most=EXPIRED_AT_ONCE)
-            self._tally.removed("expired", swept.removed)
-            await self._erasing.owe(swept.gone)
+            with suppress(StoreFull):
+                await self._sweep(owner)
         totals = await self._stored.totals(owner)
         return wire.Stats(total_sessions=totals.sessions, total_messages=totals.messages)
+
+    async def _sweep(self, owner: str) -> None:
+        until_us = self._now_us() - self._ttl_us
+        swept = await self._stored.remove_idle(owner, until_us=until_us, at_most=EXPIRED_AT_ONCE)
+        self._tally.removed("expired", swept.removed)
+        await self._erasing.owe(swept.gone)
 
     async def retitle(self, owner: str, session_id: str, change: wire.Retitle) -> wire.Retitled:
         title = _clean(change.title)
