@@ -108,21 +108,17 @@ class Completions:
 
     async def _prepared(self, ask: Ask, route: Route) -> _Prepared | Answered:
         retrieval = ask.retrieval if ask.retrieval is not None else _by_default(ask, route)
-        async with beside(self._turn(ask, route, grounded=retrieval is not None)) as opening:
-            grounds = await self._grounds(ask, route, retrieval)
-            turn = await opening
+        grounds = None
+        if retrieval is None:
+            turn = await self._turn(ask, route, grounded=False)
+        else:
+            async with beside(self._turn(ask, route, grounded=True)) as opening:
+                grounds = await self._grounds(ask, route, retrieval)
+                turn = await opening
         if isinstance(turn, Answered):
             return turn
-        remembered = turn.prompt if turn else ask.messages
-        prompt = grounded(remembered, grounds) if grounds else remembered
-        receipt = _receipt(ask, turn, grounds, before=remembered, after=prompt) if ask.explained else None
-        if turn and turn.context.hits:
-            prompt = recalled(prompt, turn.context.hits)
-        changed: dict[str, Any] = {} if route.model == ask.model else {"model": route.model}
-        if prompt is not ask.messages:
-            changed["messages"] = prompt
-        body = with_fields(ask.raw, **changed) if changed or ask.has_own_fields else ask.raw
-        return _Prepared(body, remembered, turn, grounds, receipt, _headers(ask, turn))
+        with _given_back(turn):
+            return _composed(ask, route, turn, grounds)
 
     async def _grounds(self, ask: Ask, route: Route, retrieval: Retrieval | None) -> Grounds | None:
         if retrieval is None:
@@ -204,6 +200,19 @@ def _given_back(turn: Turn | None) -> Iterator[None]:
         if turn is not None:
             turn.abandon()
         raise
+
+
+def _composed(ask: Ask, route: Route, turn: Turn | None, grounds: Grounds | None) -> _Prepared:
+    remembered = turn.prompt if turn else ask.messages
+    prompt = grounded(remembered, grounds) if grounds else remembered
+    receipt = _receipt(ask, turn, grounds, before=remembered, after=prompt) if ask.explained else None
+    if turn and turn.context.hits:
+        prompt = recalled(prompt, turn.context.hits)
+    changed: dict[str, Any] = {} if route.model == ask.model else {"model": route.model}
+    if prompt is not ask.messages:
+        changed["messages"] = prompt
+    body = with_fields(ask.raw, **changed) if changed or ask.has_own_fields else ask.raw
+    return _Prepared(body, remembered, turn, grounds, receipt, _headers(ask, turn))
 
 
 def _headers(ask: Ask, turn: Turn | None) -> dict[str, str]:

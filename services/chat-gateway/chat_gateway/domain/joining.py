@@ -14,8 +14,7 @@ from sage_contracts.sessions import Message, NewMessage
 PromptMessage = dict[str, Any]
 
 _INSTRUCTING = frozenset({"system", "developer"})
-_TOLD_TO_ENGINES = ("role", "content", "name", "tool_calls", "tool_call_id")
-_KNOWN = frozenset(_TOLD_TO_ENGINES)
+_KNOWN = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
 _THE_STORES_OWN = frozenset(Message.__struct_fields__) - _KNOWN
 _NOT_TOLD_AGAIN = frozenset({"reasoning_content", "reasoning"})
 """What a model thought is of use to people; engines refuse it in a prompt, or waste their window on it."""
@@ -63,7 +62,14 @@ def asked_now(incoming: Sequence[PromptMessage]) -> list[PromptMessage]:
 
 def told(message: Message) -> PromptMessage:
     """A stored message as engines read it."""
-    fields = {name: value for name in _TOLD_TO_ENGINES if (value := getattr(message, name)) is not UNSET}
+    fields: PromptMessage = {"role": message.role, "content": message.content}
+    for name, value in (
+        ("name", message.name),
+        ("tool_calls", message.tool_calls),
+        ("tool_call_id", message.tool_call_id),
+    ):
+        if value is not UNSET:
+            fields[name] = value
     if not message.extra:
         return fields
     return fields | {name: value for name, value in message.extra.items() if name not in _NOT_TOLD_AGAIN | _KNOWN}
@@ -101,6 +107,8 @@ def _latest_instructions(past: Sequence[PromptMessage]) -> list[PromptMessage]:
 
 def _repeated(spoken: Sequence[PromptMessage], saying: Sequence[PromptMessage], *, more_was_stored: bool) -> int:
     """How many of the messages said now are the end of what was spoken; the last one always counts as new."""
+    if len(saying) < 2:  # the usual case: there is nothing to compare
+        return 0
     past, now = _keys(spoken), _keys(saying)
     for count in range(len(now) - 1, 0, -1):
         overlap = min(count, len(past))
