@@ -142,6 +142,10 @@ class Sentinels:
         hosts = ",".join(f"127.0.0.1:{server.port}" for server in watching)
         self.url = f"redis+sentinel://{hosts}/{MASTER}/0"
 
+    def empty(self) -> None:
+        with self.master.client() as client:
+            client.flushall()
+
 
 @contextmanager
 def redis_sentinels() -> Generator[Sentinels]:

@@ -107,7 +107,7 @@ async def test_a_disk_with_room_again_takes_on_and_keeps_all_that_was_acknowledg
         return True
 
     await eventually(taken)
-    await scene.client.execute_command("WAITAOF", 1, 0, 5_000)
+    await scene.client.execute_command("WAITAOF", 1, 0, 5_000)  # type: ignore[no-untyped-call]
     await scene.server.restart()
 
     found = await scene.desk.sessions.read("local", "s1")

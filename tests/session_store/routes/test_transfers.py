@@ -191,7 +191,7 @@ async def test_a_store_that_goes_away_in_the_middle_keeps_nothing() -> None:
             taken.append(key)
             return await put(key, new)
 
-    failing = desk_over(type(store)(Failing(), store.turns), clock)  # type: ignore[arg-type]
+    failing = desk_over(type(store)(Failing(), store.turns), clock)
     with pytest.raises(StoreUnavailable):
         await failing.transfers.take_in("local", [OWN, OWN, OWN])
 
