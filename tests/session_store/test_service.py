@@ -19,7 +19,10 @@ from session_store.settings import Settings
 from tests.fakes.cluster import free_port, serve
 from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
 
-TURN = {"turn_id": "1", "messages": [{"role": "user", "content": "hello"}]}
+ASKED = [{"role": "user", "content": "hello"}]
+ANSWER = {"role": "assistant", "content": "hello yourself"}
+OPEN = {"turn_id": "1", "messages": ASKED, "digest": "d"}
+HELD = {"turn_id": "1", "token": 1, "branch": "main"}
 ROUTES = [
     ("GET", "/sessions", None),
     ("POST", "/sessions", {}),
@@ -29,8 +32,13 @@ ROUTES = [
     ("PATCH", "/sessions/s1/title", {"title": "x"}),
     ("POST", "/sessions/cleanup", None),
     ("GET", "/internal/sessions/stats", None),
-    ("POST", "/internal/sessions/s1/context", {}),
-    ("POST", "/internal/sessions/s1/turns/append", TURN),
+    ("POST", "/sessions/s1/fork", {}),
+    ("GET", "/sessions/s1/branches", None),
+    ("POST", "/sessions/s1/branches/main/select", None),
+    ("POST", "/internal/sessions/s1/turns", OPEN),
+    ("POST", "/internal/sessions/s1/turns/renew", HELD),
+    ("POST", "/internal/sessions/s1/turns/commit", {**HELD, "messages": ASKED}),
+    ("POST", "/internal/sessions/s1/turns/abandon", HELD),
     ("GET", "/memory/stats", None),
 ]
 
@@ -53,6 +61,17 @@ async def status(http: aiohttp.ClientSession, method: str, path: str, body: obje
     async with http.request(method, path, json=body) as response:
         await response.read()
         return response.status
+
+
+async def talk(http: aiohttp.ClientSession, session_id: str = "s1", turn_id: str = "1") -> int:
+    """A whole turn; the status of its commit, or of its opening when it was answered before or could not be opened."""
+    path = f"/internal/sessions/{session_id}/turns"
+    async with http.post(path, json={**OPEN, "turn_id": turn_id}) as response:
+        opened = await response.json()
+    if response.status != 200 or opened["answered"] is not None:
+        return response.status
+    held = {name: opened[name] for name in ("turn_id", "token", "branch")}
+    return await status(http, "POST", f"{path}/commit", {**held, "messages": [*ASKED, ANSWER]})
 
 
 async def away(http: aiohttp.ClientSession) -> list[str]:
@@ -85,14 +104,14 @@ async def until_ready(http: aiohttp.ClientSession) -> None:
 
 async def test_a_redis_that_is_gone_is_a_503_on_every_route_and_over_by_itself(server: RedisServer) -> None:
     async with running(server.url) as http:
-        stored = await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
+        stored = await talk(http)
         server.kill()
         wrong = await away(http)
         unready, told = await readiness(http)
         config = await status(http, "GET", "/memory/config")
         await server.restart()
         kept = await status(http, "GET", "/sessions/s1")
-        again = await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
+        again = await talk(http)
 
     assert wrong == []
     assert (unready, told["status"], told["checks"]["redis"]["ok"]) == (503, "not_ready", False)
@@ -101,7 +120,7 @@ async def test_a_redis_that_is_gone_is_a_503_on_every_route_and_over_by_itself(s
 
 async def test_a_redis_that_hangs_is_a_503_on_every_route_within_two_seconds(server: RedisServer) -> None:
     async with running(server.url) as http:
-        await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
+        await talk(http)
         server.signal(signal.SIGSTOP)
         try:
             wrong = await away(http)
@@ -121,7 +140,7 @@ async def test_the_service_starts_without_redis_and_becomes_ready(server: RedisS
         unready, _ = await readiness(http)
         await server.restart()
         await until_ready(http)
-        stored = await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
+        stored = await talk(http)
 
     assert (live, unready, stored) == (200, 503, 200)
 
@@ -139,7 +158,7 @@ async def test_readiness_shows_how_durable_redis_is(server: RedisServer) -> None
 
 async def test_sessions_expire_as_set(server: RedisServer) -> None:
     async with running(server.url, ttl="0.2s") as http:
-        await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
+        await talk(http)
         there = await status(http, "GET", "/sessions/s1")
         async with asyncio.timeout(5):
             while await status(http, "GET", "/sessions/s1") != 404:
@@ -154,33 +173,43 @@ async def test_sessions_expire_as_set(server: RedisServer) -> None:
 async def test_turns_and_contexts_are_counted(server: RedisServer) -> None:
     async with running(server.url) as http:
         for _ in range(2):
-            await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
-        await status(http, "POST", "/internal/sessions/s1/context", {"budget_tokens": 0})
+            await talk(http)
+        await status(http, "POST", "/internal/sessions/s1/turns", {**OPEN, "turn_id": "2", "budget_tokens": 0})
         async with http.get("/metrics") as response:
             metrics = (await response.text()).splitlines()
 
     assert 'sage_session_store_turns_total{outcome="stored"} 1.0' in metrics
-    assert 'sage_session_store_turns_total{outcome="repeated"} 1.0' in metrics
-    assert 'sage_session_store_context_messages_total{outcome="dropped"} 1.0' in metrics
+    assert 'sage_session_store_turns_total{outcome="opened"} 2.0' in metrics
+    assert 'sage_session_store_turns_total{outcome="replayed"} 1.0' in metrics
+    assert 'sage_session_store_context_messages_total{outcome="dropped"} 2.0' in metrics
 
 
 async def test_many_clients_on_one_session_over_two_replicas_lose_and_double_nothing(server: RedisServer) -> None:
-    """Each turn is sent twice at once, to either replica, as a client that lost its answer would repeat it."""
-    clients, turns = 16, 20
+    """
+    Sixteen clients, fifty turns each, each turn begun on one replica and committed on the other, and committed twice at
+    once, as by a gateway that lost its answer.
+    """
+    clients, turns = 16, 50
+    told_before: dict[str, list[str]] = {}
     async with running(server.url) as one, running(server.url) as other:
 
-        async def talk(client: int) -> None:
-            for number in range(turns):
-                name = f"{client}-{number}"
-                body = {
-                    "turn_id": name,
-                    "messages": [{"role": "user", "content": f"q{name}"}, {"role": "assistant", "content": f"a{name}"}],
-                }
-                path = "/internal/sessions/shared/turns/append"
-                both = await asyncio.gather(*(status(replica, "POST", path, body) for replica in (one, other)))
-                assert both == [200, 200]
+        async def turn(replica: aiohttp.ClientSession, another: aiohttp.ClientSession, name: str) -> None:
+            path, asked = "/internal/sessions/shared/turns", [{"role": "user", "content": f"q{name}"}]
+            async with replica.post(path, json={"turn_id": name, "messages": asked}) as response:
+                opened = await response.json()
+                assert response.status == 200, opened
+            told_before[name] = [message["content"] for message in opened["context"]["messages"]]
+            held = {field: opened[field] for field in ("turn_id", "token", "branch")}
+            body = {**held, "messages": [*asked, {"role": "assistant", "content": f"a{name}"}]}
+            both = [status(each, "POST", f"{path}/commit", body) for each in (another, replica)]
+            assert await asyncio.gather(*both) == [200, 200]
 
-        await asyncio.gather(*(talk(client) for client in range(clients)))
+        async def talk_on(client: int) -> None:
+            for number in range(turns):
+                replicas = (one, other) if (client + number) % 2 else (other, one)
+                await turn(*replicas, f"{client}-{number}")
+
+        await asyncio.gather(*(talk_on(client) for client in range(clients)))
         async with other.get("/sessions/shared") as response:
             session = await response.json()
         async with one.get("/internal/sessions/stats") as response:
@@ -193,6 +222,9 @@ async def test_many_clients_on_one_session_over_two_replicas_lose_and_double_not
     assert [[name for name in names if name.startswith(f"{client}-")] for client in range(clients)] == [
         [f"{client}-{number}" for number in range(turns)] for client in range(clients)
     ]
+    for place, name in enumerate(names):
+        # Each was told all that was said before it, as far back as is told at all.
+        assert told_before[name] == contents[max(0, 2 * place - 40) : 2 * place]
     assert stats == {"total_sessions": 1, "total_messages": clients * turns * 2}
 
 
@@ -217,7 +249,7 @@ async def test_the_service_runs_as_a_program_and_stops_when_told(server: RedisSe
                     await asyncio.sleep(0.05)
                 else:
                     break
-        stored = await status(http, "POST", "/internal/sessions/s1/turns/append", TURN)
+        stored = await talk(http)
     process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(20):
         _, told = await process.communicate()

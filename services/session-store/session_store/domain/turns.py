@@ -29,8 +29,11 @@ from session_store.domain.views import time_of
 
 LEASE_SECONDS = 15.0
 WAIT_AT_MOST = 600.0
-FIRST_LOOK, LAST_LOOK = 0.01, 0.25
-"""A waiter looks again so many seconds later: seldom where it has waited long, or has many ahead of it."""
+FIRST_LOOK, LAST_LOOK = 0.01, 0.1
+"""The first in line looks again so many seconds later, more and more seldom while nothing happens."""
+
+LONGEST_LOOK = 0.5
+"""Whoever has others ahead looks more seldom, but not less often than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ class Turns:
         """Until it is this turn's turn. Who is cancelled, or not answered, gives up what it may have got."""
         now = asyncio.get_running_loop().time
         began, place, is_unsure = now(), "", True
+        before: Busy | None = None
+        pause = FIRST_LOOK
         try:
             while True:
                 is_unsure = True
@@ -159,8 +164,10 @@ class Turns:
                 left = min(wait_seconds, WAIT_AT_MOST) - waited
                 if left <= 0 or not place:
                     raise _busy(found)
-                pause = min(LAST_LOOK, (FIRST_LOOK + waited / 20) * (1 + found.ahead / 4))
-                await self._lines.wait((key, place), opening.opener, min(pause, left))
+                pause = FIRST_LOOK if found != before else min(1.5 * pause, LAST_LOOK)
+                before = found
+                look = min(pause * (1 + found.ahead), LONGEST_LOOK, left)
+                await self._lines.wait((key, place), opening.opener, look)
         finally:
             self._lines.leave((key, place), opening.opener)
             if is_unsure or place:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sage_contracts.sessions import Message
-from session_store.domain.instructions import instructs
+from session_store.domain.instructions import instructs, is_unanswered
 from session_store.domain.memory.tokens import estimate
 
 
@@ -55,9 +55,14 @@ def trim(fixed: Sequence[Message], tail: Sequence[Message], *, budget_tokens: in
 
 
 def dialogs(messages: Sequence[Message]) -> list[list[Message]]:
-    """The dialogs in `messages`; what comes before the first user message belongs to none."""
+    """
+    The dialogs in `messages`; what comes before the first user message belongs to none, nor does what was asked and
+    never answered.
+    """
     found: list[list[Message]] = []
     for message in messages:
+        if is_unanswered(message):
+            continue
         if message.role == "user":
             found.append([message])
         elif found and not instructs(message):
