@@ -1,0 +1,226 @@
+"""Turns of sessions as a user of the OpenAI SDK meets them, through the real front door."""
+
+import asyncio
+import json
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import openai
+import psutil
+import pytest
+
+from tests.fakes.engine import FakeEngine, fake_engine
+from tests.fakes.stack import Stack
+from tests.system.conftest import Registered, until
+
+
+def new_name(stem: str) -> str:
+    return f"{stem}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def engine(registered: Registered) -> AsyncIterator[FakeEngine]:
+    async with fake_engine(new_name("tiny")) as running, registered(running):
+        yield running
+
+
+class Talk:
+    """A conversation with one engine's model."""
+
+    def __init__(self, client: openai.AsyncOpenAI, http: aiohttp.ClientSession, model: str) -> None:
+        self.client = client
+        self.http = http
+        self.model = model
+        self.session = new_name("talk")
+
+    async def say(self, text: str, *, key: str | None = None, explain: bool = False, **body: Any) -> Any:
+        """The raw answer: it has `headers`, and is parsed by `parse`."""
+        headers = ({} if key is None else {"Idempotency-Key": key}) | ({"X-Sage-Explain": "1"} if explain else {})
+        return await self.client.chat.completions.with_raw_response.create(
+            model=self.model,
+            messages=[{"role": "user", "content": text}],
+            extra_body={"session_id": self.session, **body},
+            extra_headers=headers,
+        )
+
+    async def heard(self, text: str, *, key: str | None = None) -> tuple[str, set[str]]:
+        """What a stream says, and the ids of its frames."""
+        stream = await self.client.chat.completions.create(
+            model=self.model,
+            messages=[{"role": "user", "content": text}],
+            stream=True,
+            extra_body={"session_id": self.session},
+            extra_headers={} if key is None else {"Idempotency-Key": key},
+        )
+        frames = [frame async for frame in stream]
+        said = "".join(frame.choices[0].delta.content or "" for frame in frames)
+        return said, {frame.id for frame in frames}
+
+    async def asked(self, method: str, path: str, body: object = None) -> Any:
+        async with self.http.request(method, f"/sessions/{self.session}{path}", json=body) as response:
+            return await response.json()
+
+    async def told(self) -> list[tuple[str, str]]:
+        return [(one["role"], one["content"]) for one in (await self.asked("GET", ""))["messages"]]
+
+
+@pytest.fixture
+def talk(client: openai.AsyncOpenAI, http: aiohttp.ClientSession, engine: FakeEngine) -> Talk:
+    return Talk(client, http, engine.model)
+
+
+def worker_killed(stack: Stack, name: str) -> None:
+    """`kill -9` a service and its worker: the supervisor starts it again."""
+    parent = psutil.Process(stack.pid(name))
+    for one in [parent, *parent.children(recursive=True)]:
+        one.send_signal(signal.SIGKILL)
+
+
+async def test_a_repeat_with_the_same_key_is_the_same_turn(talk: Talk, engine: FakeEngine) -> None:
+    first = await talk.say("Hello", key="k1")
+    again = await talk.say("Hello", key="k1")
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        await talk.say("Something else", key="k1")
+
+    assert first.parse().model_dump() == {**again.parse().model_dump(), "system_fingerprint": None}
+    assert again.headers["idempotency-replayed"] == "true"
+    assert caught.value.code == "idempotency_key_reused"
+    assert (len(engine.seen), await talk.told()) == (1, [("user", "Hello"), ("assistant", "You said: Hello")])
+
+
+async def test_a_stream_repeated_with_its_key_is_the_same_turn(talk: Talk, engine: FakeEngine) -> None:
+    first, again = await talk.heard("Hello", key="k1"), await talk.heard("Hello", key="k1")
+
+    assert first == again
+    assert len(engine.seen) == 1
+
+
+async def test_what_the_sdk_repeats_by_itself_is_stored_once(talk: Talk, engine: FakeEngine) -> None:
+    engine.gate.clear()
+    impatient = talk.client.with_options(max_retries=3, timeout=1.0)
+    asking = asyncio.create_task(
+        impatient.chat.completions.create(
+            model=talk.model,
+            messages=[{"role": "user", "content": "Hello"}],
+            extra_body={"session_id": talk.session},
+            extra_headers={"Idempotency-Key": "k1"},
+        )
+    )
+    await asyncio.wait_for(engine.left.wait(), 10)
+    engine.gate.set()
+    answer = await asking
+
+    assert answer.choices[0].message.content == "You said: Hello"
+    assert len(engine.seen) >= 2
+    assert await talk.told() == [("user", "Hello"), ("assistant", "You said: Hello")]
+
+
+async def test_of_two_turns_at_once_the_second_waits_or_is_refused_or_forks(talk: Talk, engine: FakeEngine) -> None:
+    engine.gate.clear()
+    first = asyncio.create_task(talk.say("first"))
+    await asyncio.wait_for(engine.asked.wait(), 10)
+    with pytest.raises(openai.ConflictError) as caught:
+        await talk.say("second", on_conflict="reject")
+    third = asyncio.create_task(talk.say("third"))
+    forked = asyncio.create_task(talk.say("fourth", on_conflict="fork"))
+    async with asyncio.timeout(10):
+        while len(engine.seen) < 2:
+            await asyncio.sleep(0.02)
+    engine.gate.set()
+    answers = await asyncio.gather(first, third, forked)
+
+    assert (caught.value.code, caught.value.response.headers["x-should-retry"]) == ("session_busy", "false")
+    assert [one.headers.get("x-sage-branch") for one in answers] == [None, None, "fork-1"]
+    assert [text for _, text in await talk.told()] == ["first", "You said: first", "third", "You said: third"]
+
+
+async def test_an_answer_is_given_again_in_a_branch(talk: Talk, engine: FakeEngine) -> None:
+    engine.then(words=("one",))
+    await talk.say("Tell me a number.")
+    question = (await talk.asked("GET", ""))["messages"][0]["id"]
+    await talk.asked("POST", "/fork", {"at": question, "before": True, "name": "again"})
+    engine.then(words=("two",))
+    answer = await talk.say("Tell me a number.")
+
+    assert answer.headers["x-sage-branch"] == "again"
+    assert await talk.told() == [("user", "Tell me a number."), ("assistant", "two")]
+    main = await talk.asked("GET", "?branch=main")
+    assert [one["content"] for one in main["messages"]] == ["Tell me a number.", "one"]
+
+
+async def test_a_receipt_of_a_long_session_passes_the_front_door(talk: Talk) -> None:
+    for number in range(12):
+        await talk.say(f"The number {number} is mine, remember it. " * 5)
+    answer = await talk.say("Which numbers are mine?", explain=True, rag=True)
+
+    told = json.loads(answer.headers["x-sage-receipt"])["prompt"]
+    assert (told["messages_told"] > 0, told["tokens"]["history"] > 0, told["passages"] >= 0) == (True, True, True)
+
+
+async def test_a_store_that_is_killed_in_mid_answer_gets_the_turn_when_it_is_back(
+    stack: Stack, talk: Talk, engine: FakeEngine
+) -> None:
+    await talk.say("first")
+    engine.gate.clear()
+    engine.asked.clear()
+    asking = asyncio.create_task(talk.heard("second"))
+    await asyncio.wait_for(engine.asked.wait(), 10)
+    await asyncio.to_thread(worker_killed, stack, "session-store")
+    engine.gate.set()
+
+    assert (await asking)[0] == "You said: second"
+    assert [text for _, text in await talk.told()] == ["first", "You said: first", "second", "You said: second"]
+
+
+async def test_a_gateway_that_is_killed_in_mid_answer_holds_up_its_session_no_longer_than_the_lease(
+    stack: Stack, http: aiohttp.ClientSession, talk: Talk, engine: FakeEngine
+) -> None:
+    engine.gate.clear()
+    dying = asyncio.create_task(talk.heard("first"))
+    await asyncio.wait_for(engine.asked.wait(), 10)
+    await asyncio.to_thread(worker_killed, stack, "chat-gateway")
+    with pytest.raises((openai.APIError, aiohttp.ClientError)):
+        await dying
+    engine.gate.set()
+
+    async def is_up() -> bool:
+        async with http.get("/v1/models") as response:
+            return engine.model in await response.text()
+
+    await until(is_up, seconds=20)
+    async with asyncio.timeout(25):
+        await talk.say("second")
+
+    told = (await talk.asked("GET", ""))["messages"]
+    assert [(one["content"], one["metadata"].get("status")) for one in told] == [
+        ("first", "unanswered"),
+        ("second", None),
+        ("You said: second", None),
+    ]
+    assert [one["content"] for one in engine.seen[-1].body["messages"]] == ["second"]
+
+
+@pytest.mark.parametrize("name", ["valkey", "session-store"])
+async def test_a_store_that_hangs_is_told_soon_and_spares_other_chats(
+    stack: Stack, talk: Talk, engine: FakeEngine, name: str
+) -> None:
+    parent = psutil.Process(stack.pid(name))
+    family = [parent, *parent.children(recursive=True)]
+    for one in family:
+        one.suspend()
+    try:
+        async with asyncio.timeout(2):
+            await talk.client.chat.completions.create(model=talk.model, messages=[{"role": "user", "content": "Hi"}])
+        asked = len(engine.seen)
+        async with asyncio.timeout(8):
+            with pytest.raises(openai.InternalServerError) as caught:
+                await talk.say("Hello")
+    finally:
+        for one in family:
+            one.resume()
+
+    assert (caught.value.status_code, "retry-after" in caught.value.response.headers) == (503, True)
+    assert len(engine.seen) == asked
