@@ -44,7 +44,7 @@ types: $(VENV)/.dev ## mypy, strict
 
 check: lint types test ## lint, types and test
 
-bench: $(VENV)/.dev ## what nginx and the gateway add to an engine; starts a stack of its own
+bench: $(VENV)/.dev ## what nginx, the gateway and a session add to an engine; starts a stack of its own
 	$(BIN)/python -m tests.bench
 
 ##@ Containers

@@ -1,4 +1,4 @@
-"""What nginx and the gateway add to an engine: `make bench`. Prints figures, judges nothing."""
+"""What nginx, the gateway and a turn of a session add to an engine: `make bench`. Prints figures, and the bars of sessions."""
 
 import asyncio
 import json
@@ -8,11 +8,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import aiohttp
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench import sessions
 from tests.bench.engine import Bare, engines
+from tests.bench.fleet import register
 from tests.bench.load import Load, load
 from tests.bench.probes import probes
 from tests.fakes.stack import Stack, local_stack
@@ -37,6 +38,7 @@ def main() -> None:
             console.print(f"the stack started in {time.perf_counter() - began:.1f} s")
             asyncio.run(measure(stack, kinds))
             tell_memory(stack)
+            console.print(sessions.table(asyncio.run(sessions.measured(stack, kinds[0]))))
         console.print(asyncio.run(probes(Path(folder), int(kinds[0].engine.rpartition(":")[2]))))
 
 
@@ -104,18 +106,6 @@ def table(what: str, found: dict[str, tuple[Load, Load]]) -> Table:
             "" if "session" in name else f"{together.per_second / bare[1].per_second:.2f}",
         )
     return shown
-
-
-async def register(stack: Stack, kind: Bare) -> None:
-    port = int(kind.engine.rpartition(":")[2])
-    async with aiohttp.ClientSession(stack.url) as http, asyncio.timeout(30):
-        async with http.post("/v1/management/engines/register", json={"host": "127.0.0.1", "port": port}) as answer:
-            assert answer.status == 200, await answer.text()
-        while True:
-            async with http.get("/v1/models") as answer:
-                if kind.model in await answer.text():
-                    return
-            await asyncio.sleep(0.1)
 
 
 def tell_memory(stack: Stack) -> None:
