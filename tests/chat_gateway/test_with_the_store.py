@@ -2,83 +2,26 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry
 
-from session_store.app import assemble, create_app
-from session_store.settings import Settings
-from tests.chat_gateway.stack import CHAT, Answered, Gateway, chat_body, first_frames, gateway, within
-from tests.fakes.cluster import serve
+from tests.chat_gateway.replicas import legal, pair, store
+from tests.chat_gateway.stack import CHAT, chat_body, first_frames, gateway, within
 from tests.fakes.engine import FakeEngine, Script
 from tests.fakes.redis_server import RedisServer, redis_server
 
 KEY = {"Idempotency-Key": "k1"}
 
 
-@asynccontextmanager
-async def store(redis: RedisServer, port: int | None = None) -> AsyncGenerator[str]:
-    registry = CollectorRegistry()
-    config = Settings(redis_url=redis.url)
-    async with serve(create_app(assemble(config, registry), registry), port) as url:
-        yield url
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two gateways, each with a session-store of its own; `store_url` is that of the first."""
-
-    gates: tuple[Gateway, Gateway]
-    store_url: str
-    session: str
-
-    async def chat(self, text: str = "hello", gate: int = 0, **fields: Any) -> Answered:
-        return await self.gates[gate].chat(text, session_id=self.session, **fields)
-
-    async def asked(self, method: str, path: str, body: object = None) -> Any:
-        async with self.gates[0].http.request(method, f"{self.store_url}{path}", json=body) as response:
-            return await response.json()
-
-    async def read(self, branch: str = "main") -> list[dict[str, Any]]:
-        told = await self.asked("GET", f"/sessions/{self.session}?branch={branch}")
-        return list(told["messages"])
-
-    async def said(self, branch: str = "main") -> list[str]:
-        return [one["content"] for one in await self.read(branch)]
-
-
-@asynccontextmanager
-async def pair(redis: RedisServer, *engines: FakeEngine, **settings: Any) -> AsyncGenerator[Pair]:
-    async with AsyncExitStack() as stack:
-        urls = [await stack.enter_async_context(store(redis)) for _ in range(2)]
-        one = await stack.enter_async_context(gateway(redis, *engines, session_store_url=urls[0], **settings))
-        two = await stack.enter_async_context(gateway(redis, beside=one, session_store_url=urls[1], **settings))
-        yield Pair((one, two), urls[0], f"s-{uuid.uuid4().hex[:8]}")
-
-
 async def test_turns_of_one_session_over_two_of_each_are_stored_in_a_legal_order(shared_redis: RedisServer) -> None:
-    clients, turns = 16, 6
-    engine = FakeEngine()
-    async with pair(shared_redis, engine) as both:
-
-        async def client(number: int) -> list[Answered]:
-            return [await both.chat(f"{number}/{turn}", gate=number % 2) for turn in range(turns)]
-
-        answers = [one for told in await asyncio.gather(*map(client, range(clients))) for one in told]
+    async with pair(shared_redis, FakeEngine()) as both:
+        told = await asyncio.gather(*(both.client(number, 6) for number in range(16)))
         said = await both.said()
 
-    assert {one.status for one in answers} == {200}
-    assert said[1::2] == [f"You said: {question}" for question in said[::2]]
-    assert sorted(said[::2]) == sorted(f"{number}/{turn}" for number in range(clients) for turn in range(turns))
-    for number in range(clients):
-        order = [said.index(f"{number}/{turn}") for turn in range(turns)]
-        assert all(before < after for before, after in pairwise(order))
+    assert {one.status for answers in told for one in answers} == {200}
+    assert legal(said, 16, 6)
 
 
 async def test_a_turn_sees_all_that_was_answered_before_it(shared_redis: RedisServer) -> None:
