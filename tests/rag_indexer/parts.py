@@ -5,7 +5,7 @@ import math
 import re
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.documents import Entry, Sparse, StoredPassage, Vectors
 from rag_indexer.domain.ports import BuildOutcome, Encoder, Passages, Record, SearchOutcome
 from rag_indexer.domain.reading import Reading
+from rag_indexer.domain.recollections import Candidates, Kept, Recollections
 from rag_indexer.domain.searches import Searches
 from sage_chassis.health import Health
 from tests.fakes.cluster import serve
@@ -121,6 +122,18 @@ class WordTerms:
         return Sparse(numbers, [1.0] * len(numbers))
 
 
+class NoRecollections:
+    """For tests of what has nothing to do with memory."""
+
+    async def put(self, kept: Sequence[Kept]) -> None: ...
+
+    async def search(self, tenant: str, query: Vectors, *, limit: int) -> Candidates:
+        return Candidates((), ())
+
+    async def remove(self, tenant: str, ids: Collection[str] | None) -> int:
+        return 0
+
+
 @dataclass
 class Tally:
     searches: Counter[str] = field(default_factory=Counter)
@@ -150,7 +163,9 @@ class Desk:
 
     def served(self) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""
-        return serve(create_app(nullcontext(Parts(self.builds, self.searches, Health("rag-indexer")))))
+        recollections = Recollections(store=NoRecollections(), encoder=self.encoder, terms=WordTerms())
+        parts = Parts(self.builds, self.searches, Health("rag-indexer"), recollections)
+        return serve(create_app(nullcontext(parts)))
 
 
 def desk_over(passages: Passages, docs: Path, *, encoder: Encoder | None = None, default: bool = True) -> Desk:

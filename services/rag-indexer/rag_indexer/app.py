@@ -12,15 +12,17 @@ from prometheus_client import CollectorRegistry
 
 from rag_indexer.adapters.bm25_terms import Bm25Terms
 from rag_indexer.adapters.edge_passages import edge_passages
+from rag_indexer.adapters.edge_recollections import edge_recollections
 from rag_indexer.adapters.folder import AllowedFolders
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
 from rag_indexer.domain.building import Building, Clock
 from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.ports import Passages
 from rag_indexer.domain.reading import Reading
+from rag_indexer.domain.recollections import Recollections, RecollectionStore
 from rag_indexer.domain.searches import COLLECTION, Searches
 from rag_indexer.metrics import IndexMetrics
-from rag_indexer.routes import index, search
+from rag_indexer.routes import index, memory, search
 from rag_indexer.settings import PORT, PREFIX, Settings
 from sage_chassis import app as chassis
 from sage_chassis import logs, settings
@@ -32,6 +34,7 @@ from sage_contracts.service import Check
 
 SERVICE = "rag-indexer"
 SERVER_STORE = "rag_indexer.adapters.qdrant_passages"
+SERVER_RECOLLECTIONS = "rag_indexer.adapters.qdrant_recollections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Parts:
     builds: Builds
     searches: Searches
     health: Health
+    recollections: Recollections
 
 
 @asynccontextmanager
@@ -48,7 +52,11 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     reading = Reading(encoder, terms)
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=time.monotonic)
     counts = IndexMetrics(registry)
-    async with _store(config, encoder.dimensions) as passages:
+    made_by = f"{encoder.name}-{terms.fingerprint}"
+    async with (
+        _store(config, encoder.dimensions) as passages,
+        _recollections(config, made_by, encoder.dimensions) as recollected,
+    ):
         builds = Builds(
             passages=passages,
             folders=AllowedFolders(config.roots, max_file_bytes=config.max_file_bytes),
@@ -67,13 +75,15 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         )
         try:
             async with running(*([builds.refresh] if config.build_at_start else [])):
-                yield Parts(builds, searches, Health(SERVICE, required={"store": _check(passages)}))
+                health = Health(SERVICE, required={"store": _check(passages)})
+                recollections = Recollections(store=recollected, encoder=encoder, terms=terms)
+                yield Parts(builds, searches, health, recollections)
         finally:
             await builds.close()
 
 
 def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry | None = None) -> Litestar:
-    routes = [index.status, index.build, index.remove, search.search, search.internal_search]
+    routes = [index.status, index.build, index.remove, search.search, search.internal_search, *memory.ROUTES]
     return chassis.build(SERVICE, routes=routes, parts=parts, kind=Parts, registry=registry or CollectorRegistry())
 
 
@@ -90,6 +100,16 @@ def _store(config: Settings, dimensions: int) -> AbstractAsyncContextManager[Pas
     opened: Callable[..., AbstractAsyncContextManager[Passages]] = import_module(SERVER_STORE).qdrant_passages
     key = config.qdrant_api_key or None
     return opened(config.qdrant_url, key, collection=COLLECTION, dimensions=dimensions)
+
+
+def _recollections(
+    config: Settings, fingerprint: str, dimensions: int
+) -> AbstractAsyncContextManager[RecollectionStore]:
+    if config.store == "edge":
+        return edge_recollections(config.data_folder / "memory", fingerprint=fingerprint, dimensions=dimensions)
+    opened: Callable[..., AbstractAsyncContextManager[RecollectionStore]]
+    opened = import_module(SERVER_RECOLLECTIONS).qdrant_recollections
+    return opened(config.qdrant_url, config.qdrant_api_key or None, fingerprint=fingerprint, dimensions=dimensions)
 
 
 def _check(passages: Passages) -> Callable[[], Awaitable[Check]]:

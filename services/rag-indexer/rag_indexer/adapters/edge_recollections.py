@@ -1,0 +1,146 @@
+"""Recollections in Qdrant Edge, in this process: one shard for all tenants, with an index on the tenant."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from qdrant_edge import (
+    CountRequest,
+    Distance,
+    EdgeConfig,
+    EdgeShard,
+    EdgeSparseVectorParams,
+    EdgeVectorParams,
+    FieldCondition,
+    Filter,
+    IdfParams,
+    KeywordIndexParams,
+    MatchAny,
+    MatchValue,
+    Memory,
+    Modifier,
+    Point,
+    Query,
+    QueryBatchRequest,
+    QueryRequest,
+    ScoredPoint,
+    SearchParams,
+    SparseVector,
+    UpdateOperation,
+)
+
+from rag_indexer.adapters.data_folder import locked
+from rag_indexer.adapters.edge_shard import BATCH, DENSE, SPARSE, attempted
+from rag_indexer.domain.documents import Vectors
+from rag_indexer.domain.recollections import Candidates, Found, Kept, StoredRecollection
+
+T = TypeVar("T")
+
+TENANT = "tenant"
+FLUSH_EVERY = 256
+"""Writes between flushes: what the log holds beyond the last one is read again at the next start."""
+
+
+@asynccontextmanager
+async def edge_recollections(root: Path, *, fingerprint: str, dimensions: int) -> AsyncGenerator["EdgeRecollections"]:
+    """
+    The store in `root`, which nobody else may use meanwhile. Raises DataFolderInUse.
+
+    `fingerprint` names how vectors are made: those of another one lie in another shard, and are not compared.
+    """
+    with locked(root):
+        shard = await asyncio.to_thread(attempted, lambda: _opened(root / fingerprint, dimensions))
+        store = EdgeRecollections(shard)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+class EdgeRecollections:
+    """Implements RecollectionStore. One thread writes, in order; reads go on beside it."""
+
+    def __init__(self, shard: EdgeShard) -> None:
+        self._shard = shard
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="recollections")
+        self._writes = 0
+
+    async def put(self, kept: Sequence[Kept]) -> None:
+        points = [_point(item) for item in kept]
+        for start in range(0, len(points), BATCH):
+            await self._write(UpdateOperation.upsert_points(points[start : start + BATCH]))
+
+    async def search(self, tenant: str, query: Vectors, *, limit: int) -> Candidates:
+        return await asyncio.to_thread(attempted, lambda: _searched(self._shard, tenant, query, limit))
+
+    async def remove(self, tenant: str, ids: Collection[str] | None) -> int:
+        chosen = _only(tenant, ids)
+        there = await self._do(lambda: self._shard.count(CountRequest(filter=chosen)))
+        if there:
+            await self._write(UpdateOperation.delete_points_by_filter(chosen))
+        return there
+
+    async def close(self) -> None:
+        await self._do(self._shard.close)
+        self._thread.shutdown(wait=False)
+
+    async def _write(self, operation: UpdateOperation) -> None:
+        await self._do(lambda: self._shard.update(operation))
+        self._writes += 1
+        if self._writes % FLUSH_EVERY == 0:
+            await self._do(self._shard.flush)
+
+    async def _do(self, action: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, attempted, action)
+
+
+def _opened(folder: Path, dimensions: int) -> EdgeShard:
+    if folder.exists():
+        return EdgeShard.load(str(folder))
+    folder.mkdir(parents=True)
+    config = EdgeConfig(
+        vectors={DENSE: EdgeVectorParams(size=dimensions, distance=Distance.Cosine, memory=Memory.Cold)},
+        sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf, memory=Memory.Cold)},
+        payload_memory=Memory.Cold,
+        wal_enabled=True,
+    )
+    shard = EdgeShard.create(str(folder), config)
+    shard.update(UpdateOperation.create_field_index(TENANT, KeywordIndexParams(is_tenant=True)))
+    return shard
+
+
+def _only(tenant: str, ids: Collection[str] | None = None) -> Filter:
+    of_tenant = FieldCondition(TENANT, match=MatchValue(tenant))
+    return Filter(must=[of_tenant] if ids is None else [of_tenant, FieldCondition("id", match=MatchAny(list(ids)))])
+
+
+def _searched(shard: EdgeShard, tenant: str, query: Vectors, limit: int) -> Candidates:
+    """Also how rare a word is counts within the tenant alone: nobody's scores tell of another's words."""
+    chosen = _only(tenant)
+    sparse = SparseVector(query.sparse.indices, query.sparse.values)
+    requests = [
+        QueryRequest(
+            limit=limit,
+            query=Query.Nearest(sparse, using=SPARSE),
+            filter=chosen,
+            with_payload=True,
+            params=SearchParams(idf=IdfParams(corpus=chosen)),
+        ),
+        QueryRequest(limit=limit, query=Query.Nearest(query.dense, using=DENSE), filter=chosen, with_payload=True),
+    ]
+    by_words, by_meaning = shard.query_batch(QueryBatchRequest(requests))
+    return Candidates(_found(by_words), _found(by_meaning))
+
+
+def _point(kept: Kept) -> Point:
+    one, vectors = kept.recollection, kept.vectors
+    sparse = SparseVector(vectors.sparse.indices, vectors.sparse.values)
+    return Point(one.point_id, {DENSE: vectors.dense, SPARSE: sparse}, msgspec.to_builtins(one))
+
+
+def _found(points: Sequence[ScoredPoint]) -> list[Found]:
+    return [Found(msgspec.convert(point.payload, StoredRecollection), point.score) for point in points]
