@@ -98,6 +98,13 @@ class MemorySessions:
         log.record = replace(log.record, title=title)
         return True
 
+    async def entitle(self, key: SessionKey, of: Record, title: str) -> bool:
+        log = self.found(key)
+        if log is None or (log.record.created_us, log.record.auto_title) != (of.created_us, of.auto_title):
+            return False
+        log.record = replace(log.record, auto_title=title)
+        return True
+
     async def delete(self, key: SessionKey) -> dict[str, int] | None:
         log = self.found(key)
         self._logs.pop(key, None)

@@ -42,10 +42,6 @@ class RedisIndex:
         """The command that enters a session before it is written to; one that is there stays where it is."""
         return ("ZADD", _index(owner), "NX", now_us, session_id)
 
-    def moving(self, owner: str, session_id: str, now_us: int) -> tuple[Argument, ...]:
-        """The command that enters a session, or moves it to the front, before it is written to."""
-        return ("ZADD", _index(owner), "GT", now_us, session_id)
-
     async def note(self, owner: str, session_id: str, active_us: int, count: int) -> None:
         await _NOTE.run(self._redis, _keys(owner), session_id, active_us, count)
 

@@ -24,7 +24,7 @@ COUNTED = ("messages", "branches", "turns", "locks", "facts", "relations", "summ
 """What delete.lua counts, in its order."""
 
 _CREATE, _APPEND, _SELECT = session_script("create"), session_script("append"), session_script("select")
-_FORK = session_script("fork")
+_FORK, _ENTITLE = session_script("fork"), session_script("entitle")
 _CLEAR, _RETITLE, _DELETE = session_script("clear"), session_script("retitle"), session_script("delete")
 
 
@@ -101,6 +101,10 @@ class RedisSessions:
     async def retitle(self, key: SessionKey, title: str) -> bool:
         async with reached():
             return bool(await _RETITLE.run(self._redis, parts(key), title))
+
+    async def entitle(self, key: SessionKey, of: Record, title: str) -> bool:
+        async with reached():
+            return bool(await _ENTITLE.run(self._redis, parts(key), of.created_us, of.auto_title, title))
 
     async def delete(self, key: SessionKey) -> dict[str, int] | None:
         async with reached():

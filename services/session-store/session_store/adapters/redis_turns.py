@@ -44,9 +44,9 @@ class RedisTurns:
         self._index = RedisIndex(redis)
 
     async def open(self, key: SessionKey, opening: Opening) -> Outcome:
-        moving = self._index.moving(key.owner, key.session_id, opening.now_us)
+        entering = self._index.entering(key.owner, key.session_id, opening.now_us)
         async with reached():
-            (answer,) = await _OPEN.run_each(self._redis, [(parts(key), self._asked(opening))], before=[moving])
+            (answer,) = await _OPEN.run_each(self._redis, [(parts(key), self._asked(opening))], before=[entering])
         match answer:
             case [b"opened", branch, token, *window, active_us, count]:
                 async with beside():

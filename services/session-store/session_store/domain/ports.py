@@ -19,6 +19,7 @@ from session_store.domain.records import (
     Outcome,
     Page,
     Place,
+    Record,
     RemovalReason,
     SessionKey,
     Swept,
@@ -75,6 +76,14 @@ class StoredSessions(Protocol):
 
     async def retitle(self, key: SessionKey, title: str) -> bool:
         """False when there is no such session. A new title is no activity: place and expiry stay."""
+        ...
+
+    async def entitle(self, key: SessionKey, of: Record, title: str) -> bool:
+        """
+        Put `title` in the place of the automatic title of `of`; a person's own stays before it.
+
+        False when the session is gone, cleared, or another one, and when its automatic title has changed meanwhile.
+        """
         ...
 
     async def delete(self, key: SessionKey) -> dict[str, int] | None:
@@ -213,6 +222,14 @@ class OwedErasures(Protocol):
         ...
 
     async def remove(self, keys: Sequence[SessionKey]) -> None: ...
+
+
+class Scribe(Protocol):
+    """An engine that writes for the store: titles, summaries, what is to be remembered."""
+
+    async def write(self, instructions: str, text: str, *, max_tokens: int) -> str:
+        """What it answers. Raises SageError when it cannot be asked, or has not answered within a minute."""
+        ...
 
 
 class Tally(Protocol):

@@ -1,5 +1,6 @@
 """A title taken from what was asked first."""
 
+import re
 from collections.abc import Iterable
 
 from sage_contracts.sessions import Message, NewMessage
@@ -8,6 +9,8 @@ from session_store.domain.texts import text_of
 UNTITLED = "New chat"
 MAX_CHARS = 60
 _READ_CHARS = 2_000
+_AROUND = " \t\"'`*_#“”„«»‘’「」《》"
+_PREFIX = re.compile(r"(?:title|标题|题目|titel|titre)\s*[::]\s*", re.IGNORECASE)
 
 
 def title_from(messages: Iterable[NewMessage | Message]) -> str:
@@ -18,6 +21,14 @@ def title_from(messages: Iterable[NewMessage | Message]) -> str:
             if words:
                 return shortened(words)
     return ""
+
+
+def clean_title(text: str) -> str:
+    """What an engine wrote as a title, without what engines put around one; empty where nothing is left."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    line = "".join(map(_shown, lines[0][:_READ_CHARS])) if lines else ""
+    bare = _PREFIX.sub("", line.strip(_AROUND)).strip(_AROUND).rstrip(".")
+    return shortened(" ".join(bare.split()))
 
 
 def shortened(text: str) -> str:

@@ -20,6 +20,7 @@ from sage_contracts.sessions import Backend
 from session_store.domain.keys import key_of, missing
 from session_store.domain.lines import Lines
 from session_store.domain.memories import Memories
+from session_store.domain.naming import Naming
 from session_store.domain.openings import BRANCHES_AT_MOST, Answered, Busy, Held, Opened, Opening, Refused
 from session_store.domain.ports import Clock, Ids, StoredTurns, Tally
 from session_store.domain.records import MICROS, Asked, Committed, Placed, SessionKey, Window
@@ -53,12 +54,24 @@ class Times:
 
 
 class Turns:
-    def __init__(self, stored: StoredTurns, memories: Memories, tally: Tally, *, times: Times, ids: Ids) -> None:
+    """`naming` is told of each session's first turn."""
+
+    def __init__(
+        self,
+        stored: StoredTurns,
+        memories: Memories,
+        tally: Tally,
+        *,
+        times: Times,
+        ids: Ids,
+        naming: Naming | None = None,
+    ) -> None:
         self._stored = stored
         self._memories = memories
         self._tally = tally
         self._times = times
         self._ids = ids
+        self._naming = naming
         self._lines = Lines()
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -105,6 +118,8 @@ class Turns:
         if not stored.repeated:
             placed = [Placed(stored.first + number, message) for number, message in enumerate(new.messages)]
             self._memories.remember(Committed(key=key, branch=turn.branch, messages=placed, choice=stored.choice))
+            if self._naming is not None and stored.message_count == len(new.messages):
+                self._naming.begun(key, new.messages)
         return wire.TurnCommitted(
             session_id=session_id,
             branch=turn.branch,
