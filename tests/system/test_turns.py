@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,7 +13,9 @@ import openai
 import psutil
 import pytest
 
+from tests.chat_gateway.replicas import legal, pair
 from tests.fakes.engine import FakeEngine, fake_engine
+from tests.fakes.redis_server import RedisServer
 from tests.fakes.stack import Stack
 from tests.system.conftest import Registered, until
 
@@ -224,3 +227,17 @@ async def test_a_store_that_hangs_is_told_soon_and_spares_other_chats(
 
     assert (caught.value.status_code, "retry-after" in caught.value.response.headers) == (503, True)
     assert len(engine.seen) == asked
+
+
+async def test_sixteen_clients_in_one_session_over_two_replicas_lose_and_double_nothing(
+    shared_redis: RedisServer,
+) -> None:
+    clients, turns = 16, 50
+    began = time.monotonic()
+    async with pair(shared_redis, FakeEngine()) as both:
+        answers = await asyncio.gather(*(both.client(number, turns) for number in range(clients)))
+        said = await both.said()
+
+    print(f"{clients * turns} turns in one session in {time.monotonic() - began:.1f} s")
+    assert {one.status for told in answers for one in told} == {200}
+    assert legal(said, clients, turns)
