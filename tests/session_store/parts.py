@@ -22,6 +22,7 @@ from session_store.domain.branching import Branching
 from session_store.domain.erasing import Erasing
 from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
+from session_store.domain.naming import Naming
 from session_store.domain.ports import StoredSessions, StoredTurns
 from session_store.domain.records import MICROS, NewTurn, Outcome, RemovalReason, SessionKey
 from session_store.domain.remembering import Remembering
@@ -114,6 +115,7 @@ def desk_over(
     max_dialogs: int = 20,
     budget_tokens: int = 4_096,
     lease_seconds: float = 15.0,
+    naming: Naming | None = None,
 ) -> Desk:
     clock, tally = clock or Clock(), CountedTally()
     numbers, place = itertools.count(), next(_desks)
@@ -130,7 +132,12 @@ def desk_over(
     )
     branching = Branching(store.sessions, clock=clock)
     turns = Turns(
-        store.turns, memories, tally, times=Times(clock, lease_seconds), ids=lambda: f"{place}-t{next(numbers)}"
+        store.turns,
+        memories,
+        tally,
+        times=Times(clock, lease_seconds),
+        ids=lambda: f"{place}-t{next(numbers)}",
+        naming=naming,
     )
     transfers = Transfers(sessions, memories, clock=clock, ids=lambda: f"{place}-i{next(numbers)}")
     remembering = Remembering(memories, sessions, store.turns)

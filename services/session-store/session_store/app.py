@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
+import aiohttp
 from litestar import Litestar
 from prometheus_client import CollectorRegistry
 
@@ -13,6 +14,7 @@ from sage_chassis import app, background, logs, redis_client, settings
 from sage_chassis.health import Health
 from sage_chassis.settings import Listen
 from sage_contracts.sessions import Backend
+from session_store.adapters.gateway_scribe import GatewayScribe
 from session_store.adapters.redis_durability import RedisDurability
 from session_store.adapters.redis_erasures import RedisErasures
 from session_store.adapters.redis_sessions import RedisSessions
@@ -21,6 +23,7 @@ from session_store.domain.branching import Branching
 from session_store.domain.erasing import Erasing
 from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
+from session_store.domain.naming import Naming
 from session_store.domain.ports import Memory
 from session_store.domain.records import MICROS
 from session_store.domain.remembering import Remembering
@@ -53,6 +56,7 @@ class Parts:
 async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenerator[Parts]:
     """Redis need not be there yet: the service starts, is not ready, and becomes so."""
     redis = redis_client.connect(config.redis_url)
+    http = aiohttp.ClientSession()
     durability = RedisDurability(redis)
     ttl_ms = int(config.ttl_seconds * 1000)
     stored, held = RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms)
@@ -71,12 +75,15 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         ids=new_id,
         ttl_us=int(config.ttl_seconds * MICROS),
     )
-    turns = Turns(held, memories, tally, times=Times(time.time), ids=new_id)
+    scribe = GatewayScribe(http, config.gateway_url, model=config.model)
+    naming = Naming(stored, scribe) if config.titles == "model" else None
+    turns = Turns(held, memories, tally, times=Times(time.time), ids=new_id, naming=naming)
+    loops = [durability.tell_once, memories.run, background.every(SWEEP_SECONDS, erasing.sweep)]
+    if naming is not None:
+        loops.append(naming.run)
 
     try:
-        async with background.running(
-            durability.tell_once, memories.run, background.every(SWEEP_SECONDS, erasing.sweep)
-        ):
+        async with background.running(*loops):
             yield Parts(
                 health=Health(
                     SERVICE,
@@ -91,6 +98,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
             )
     finally:
         await turns.close()
+        await http.close()
         await redis.aclose()
 
 

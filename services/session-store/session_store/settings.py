@@ -3,12 +3,12 @@
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from sage_chassis import settings
-from sage_chassis.settings import RedisURL, SettingsError
+from sage_chassis.settings import HTTP_URL, RedisURL, SettingsError
 from sage_contracts.sessions import Backend
 
 PREFIX = "SAGE_SESSION_STORE_"
@@ -43,6 +43,24 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, description="Tokens they may take, where the gateway does not know the engine's window.")
     ] = 4_096
 
+    titles: Annotated[
+        Literal["question", "model"],
+        Meta(
+            description="Whence a session has its title, until a person gives it one: its first question, or what"
+            " SAGE_SESSION_MODEL makes of its first turn."
+        ),
+    ] = "question"
+    model: Annotated[
+        str,
+        Meta(
+            description="The model that writes titles, summaries and facts, asked through chat-gateway; absent: none.",
+            extra={"env": "SAGE_SESSION_MODEL"},
+        ),
+    ] = ""
+    gateway_url: Annotated[
+        str, Meta(pattern=HTTP_URL, description="Where chat-gateway is.", extra={"env": "SAGE_CHAT_GATEWAY_URL"})
+    ] = "http://127.0.0.1:8011"
+
     @property
     def ttl_seconds(self) -> float:
         return seconds_of(self.ttl)
@@ -55,6 +73,8 @@ def read(env: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(
             f"{BACKEND_VARIABLE}={found.memory_backend}: this memory comes with a later version; use short_term"
         )
+    if found.titles == "model" and not found.model:
+        raise SettingsError(f"{PREFIX}TITLES=model needs SAGE_SESSION_MODEL: the model that is to write them")
     return found
 
 

@@ -9,7 +9,7 @@ from session_store.domain.texts import text_of
 UNTITLED = "New chat"
 MAX_CHARS = 60
 _READ_CHARS = 2_000
-_AROUND = " \t\"'`*_#“”„«»‘’「」《》"
+_AROUND = " \t\"'`*_#“”„«»‘’「」《》"  # noqa: RUF001 - engines write them
 _PREFIX = re.compile(r"(?:title|标题|题目|titel|titre)\s*[::]\s*", re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ def title_from(messages: Iterable[NewMessage | Message]) -> str:
 
 def clean_title(text: str) -> str:
     """What an engine wrote as a title, without what engines put around one; empty where nothing is left."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.rpartition("</think>")[2].splitlines() if line.strip()]
     line = "".join(map(_shown, lines[0][:_READ_CHARS])) if lines else ""
     bare = _PREFIX.sub("", line.strip(_AROUND)).strip(_AROUND).rstrip(".")
     return shortened(" ".join(bare.split()))
