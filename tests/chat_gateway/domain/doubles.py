@@ -91,11 +91,12 @@ class CountingMeter(Meter):
 
 
 class MemoryHistory(History):
-    """`failing` is raised by all of it; openings wait for `open_gate`, commits for `gate`."""
+    """`failing` is raised by all of it, `refusing` by commits; openings wait for `open_gate`, commits for `gate`."""
 
     def __init__(self, messages: Sequence[Message] = (), failing: Exception | None = None) -> None:
         self._messages = messages
         self.failing = failing
+        self.refusing: Exception | None = None
         self.opened: list[OpenTurn] = []
         self.turns: list[CommitTurn] = []
         self.renewed: list[HeldTurn] = []
@@ -125,6 +126,8 @@ class MemoryHistory(History):
     async def commit(self, session_id: str, turn: CommitTurn) -> None:
         await self.gate.wait()
         self._fail()
+        if self.refusing:
+            raise self.refusing
         self.turns.append(turn)
 
     async def renew(self, session_id: str, turn: HeldTurn) -> None:

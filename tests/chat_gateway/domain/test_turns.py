@@ -7,7 +7,15 @@ import pytest
 from chat_gateway.domain.errands import Errands
 from chat_gateway.domain.reading import Transcript
 from chat_gateway.domain.turns import NO_WISH, Answered, Turn, Turns, TurnWish, beside
-from sage_contracts.errors import InvalidRequest, SageError, SessionBusy, SessionNotFound, StoreUnavailable, TurnLost
+from sage_contracts.errors import (
+    InvalidRequest,
+    SageError,
+    SessionBusy,
+    SessionNotFound,
+    StoreFull,
+    StoreUnavailable,
+    TurnLost,
+)
 from sage_contracts.sessions import Message
 from tests.chat_gateway.domain.doubles import CountingMeter, MemoryHistory
 from tests.fakes.turns import NOW
@@ -169,6 +177,20 @@ async def test_a_store_that_is_away_is_told_before_and_after() -> None:
     with pytest.raises(StoreUnavailable):
         await bench.open()
     assert bench.meter.ends == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "given_back"), [(StoreFull("full"), 1), (InvalidRequest("no"), 1), (TurnLost("late"), 0)]
+)
+async def test_a_turn_that_cannot_be_stored_holds_up_nobody(refusal: SageError, given_back: int) -> None:
+    bench = Bench()
+    turn = await bench.open()
+    bench.history.refusing = refusal
+    with pytest.raises(type(refusal)):
+        await turn.commit(said(), {})
+    await bench.errands.settled()
+
+    assert len(bench.history.abandoned) == given_back
 
 
 async def test_where_sessions_are_not_required_a_store_that_is_away_is_told_to_nobody() -> None:

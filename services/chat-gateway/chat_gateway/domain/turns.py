@@ -170,6 +170,7 @@ class Turns:
         return Lease(lambda: self._history.renew(session_id, held), seconds, self.errands)
 
     async def stored(self, session_id: str, turn: CommitTurn, end: TurnEnd) -> None:
+        """What cannot be stored is given back: its client is told that it is not kept, and nobody need wait for it."""
         try:
             await self._history.commit(session_id, turn)
         except SessionNotFound:
@@ -180,14 +181,19 @@ class Turns:
         except SageError as error:
             log.warning("turn not stored", extra={"error": error.code})
             self._meter.turn("failed")
+            held = HeldTurn(turn_id=turn.turn_id, token=turn.token, branch=turn.branch)
+            self.errands.begin(self._let_go(session_id, held))
             if self._required or not isinstance(error, Unavailable):
                 raise
         else:
             self._meter.turn(end)
 
     async def given_back(self, session_id: str, held: HeldTurn) -> None:
-        """Where that fails, the turn is over with its lease."""
         self._meter.turn("abandoned")
+        await self._let_go(session_id, held)
+
+    async def _let_go(self, session_id: str, held: HeldTurn) -> None:
+        """Where that fails, the turn is over with its lease."""
         try:
             await self._history.abandon(session_id, held)
         except SageError as error:
