@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 Client = Redis | RedisCluster
 """Of `redis_client.connect`. A command's keys are all in one hash slot; neither MULTI nor WATCH works on a cluster."""
@@ -41,6 +41,11 @@ async def send_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
         # Its own pipeline keeps to a node that has died, and MULTI in it runs every command in a thread of its own.
         answers = await asyncio.gather(*(send(redis, *command) for command in commands), return_exceptions=True)
         return [_refused(answer) for answer in answers]
+    if len(commands) == 1:  # most are alone, and a pipeline costs half as much again
+        try:
+            return [await send(redis, *commands[0])]
+        except ResponseError as error:
+            return [error]
     async with redis.pipeline(transaction=False) as pipe:
         for command in commands:
             pipe.execute_command(*command)
