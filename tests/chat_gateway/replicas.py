@@ -47,6 +47,10 @@ class Pair:
     async def said(self, branch: str = "main") -> list[str]:
         return [one["content"] for one in await self.read(branch)]
 
+    async def said_in(self, session: str) -> list[str]:
+        told = await self.asked("GET", f"/sessions/{session}")
+        return [one["content"] for one in told.get("messages", [])]
+
     async def client(self, number: int, turns: int) -> list[Answered]:
         """One of many that talk in this session at once, each with a replica of its own."""
         return [await self.chat(f"{number}/{turn}", gate=number % 2) for turn in range(turns)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import signal
 import time
 import uuid
@@ -241,3 +242,37 @@ async def test_sixteen_clients_in_one_session_over_two_replicas_lose_and_double_
     print(f"{clients * turns} turns in one session in {time.monotonic() - began:.1f} s")
     assert {one.status for told in answers for one in told} == {200}
     assert legal(said, clients, turns)
+
+
+async def test_calls_cancelled_at_any_moment_mix_nothing_up(shared_redis: RedisServer) -> None:
+    sessions, calls = 40, 50
+    dice, at_once = random.Random(4), asyncio.Semaphore(8)
+    async with pair(shared_redis, FakeEngine()) as both:
+
+        async def called(session: str, number: int) -> None:
+            gate, text = both.gates[number % 2], f"{session} says {number}"
+            async with at_once:
+                asking = asyncio.create_task(gate.chat(text, session_id=session, stream=bool(number % 3)))
+                await asyncio.wait({asking}, timeout=dice.random() * 0.2)
+                if not asking.cancel():
+                    assert asking.result().text == f"You said: {text}"
+                await asyncio.wait({asking})
+
+        async def caller(number: int) -> str:
+            session = f"{both.session}-{number}"
+            for call in range(calls):
+                await called(session, call)
+            last = await both.gates[0].chat(f"{session} says good bye", session_id=session)
+            assert last.text == f"You said: {session} says good bye"
+            return session
+
+        names = await asyncio.gather(*map(caller, range(sessions)))
+        told = {name: await both.said_in(name) for name in names}
+
+    kept = sum(len(said) // 2 - 1 for said in told.values())
+    print(f"{sessions * calls} calls cancelled at any moment: {kept} turns kept")
+    assert 0 < kept < sessions * calls
+    for name, said in told.items():
+        for question, answer in zip(said[::2], said[1::2], strict=True):
+            assert question.startswith(f"{name} says ")
+            assert f"You said: {question}".startswith(answer)
