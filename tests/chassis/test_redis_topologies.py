@@ -61,10 +61,20 @@ async def test_commands_reach_the_nodes_of_their_keys(client: Client) -> None:
     assert (await redis_client.check(client)).ok
 
 
-async def test_a_command_that_is_refused_stops_none_of_the_others(client: Client) -> None:
-    answers = await send_all(client, [("SET", "a", 1), ("INCR", "a", "b"), ("GET", "a")])
+async def test_more_commands_than_connections_wait_their_turn(client: Client) -> None:
+    count = 3 * redis_client.CLUSTER_CONNECTIONS
 
-    assert (answers[2], isinstance(answers[1], ResponseError)) == (b"1", True)
+    found = await send_all(client, [("SET", "{one-node}", number) for number in range(count)])
+
+    assert found == [True] * count
+
+
+async def test_a_command_that_is_refused_stops_none_of_the_others(client: Client) -> None:
+    await send(client, "SET", "a", 1)
+
+    answers = await send_all(client, [("GET", "a"), ("INCR", "a", "b"), ("GET", "a")])
+
+    assert (answers[::2], isinstance(answers[1], ResponseError)) == ([b"1", b"1"], True)
     with pytest.raises(ResponseError):
         answered(answers)
 

@@ -27,8 +27,11 @@ from sage_contracts.service import Check
 BUDGET_SECONDS = 1.6
 """For one operation and all it asks of Redis, so that a caller knows within two seconds."""
 
-CLUSTER_CONNECTIONS = 1024
-"""To each node. A cluster's client refuses who comes when all are in use, where the others let him wait his turn."""
+CLUSTER_CONNECTIONS = 256
+"""To each node, and as many commands under way at once to all of them."""
+
+LISTENERS = 8
+"""Connections to each node beside those, for pub/sub."""
 
 SENTINEL_SECONDS = 0.3
 """In which a Sentinel must answer."""
@@ -68,9 +71,9 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
 def _cluster(servers: Servers, options: dict[str, Any]) -> RedisCluster:
     given = _given(servers)
     given.pop("db", None)
-    return RedisCluster(
+    return _Cluster(
         startup_nodes=[ClusterNode(host, port) for host, port in servers.nodes],
-        max_connections=CLUSTER_CONNECTIONS,
+        max_connections=CLUSTER_CONNECTIONS + LISTENERS,
         retry=Retry(ConstantBackoff(0.05), 1),
         # A cluster that has lost some slots serves the others.
         require_full_coverage=False,
@@ -78,6 +81,24 @@ def _cluster(servers: Servers, options: dict[str, Any]) -> RedisCluster:
         reinitialize_steps=0,
         **options | given,
     )
+
+
+class _Cluster(RedisCluster):
+    """Callers wait their turn; redis-py's own cluster refuses who comes when all connections are in use."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._turns = asyncio.Semaphore(CLUSTER_CONNECTIONS)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        # A cluster that it does not know yet, redis-py asks at random, and is sent from node to node.
+        await self.initialize()
+        async with self._turns:
+            try:
+                return await super().execute_command(*args, **options)
+            except AttributeError as error:
+                # When a node fails, redis-py closes its idle connections also under who has just taken one.
+                raise RedisConnectionError("the connection was closed") from error
 
 
 class _Sentinels(Sentinel):

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 Client = Redis | RedisCluster
@@ -20,15 +19,7 @@ FAILURES = (RedisError, RedisClusterException, OSError)
 
 async def send(redis: Client, *command: Argument) -> Any:
     """One plain command; redis-py has types only for its methods, which differ between its versions."""
-    if not isinstance(redis, RedisCluster):
-        return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
-    # A cluster that it does not know yet, redis-py asks at random, and is sent from node to node.
-    await redis.initialize()
-    try:
-        return await redis.execute_command(*command)
-    except AttributeError as error:
-        # When a node fails, redis-py closes its idle connections also under who has just taken one.
-        raise RedisConnectionError("the connection was closed") from error
+    return await redis.execute_command(*command)
 
 
 async def send_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
