@@ -200,42 +200,6 @@ class MemoryStats(Struct, frozen=True, kw_only=True):
     sessions: dict[str, MemoryUse]
 
 
-class ContextRequest(Struct, frozen=True, kw_only=True):
-    """`budget_tokens` is what the engine can still take beside the new messages; absent, the store's own default."""
-
-    budget_tokens: Annotated[int, Meta(ge=0)] | None = None
-
-
-class SessionContext(Struct, frozen=True, kw_only=True):
-    """
-    What the engine should be told of a conversation, oldest first, within the budget.
-
-    A session that does not exist has no messages: its first turn creates it. `tokens` is an estimate.
-    """
-
-    session_id: str
-    messages: list[Message]
-    dropped: int
-    tokens: int
-
-
-class Turn(Struct, frozen=True, kw_only=True):
-    """
-    What one exchange adds to a session, stored whole or not at all.
-
-    `turn_id` makes a repeat harmless: a turn already stored is answered as before and stored once.
-    """
-
-    turn_id: Annotated[str, Meta(min_length=1, max_length=128)]
-    messages: Annotated[list[NewMessage], Meta(min_length=1)]
-
-
-class TurnStored(Struct, frozen=True, kw_only=True):
-    session_id: str
-    message_count: int
-    repeated: bool = False
-
-
 LIST = Call("GET", "/sessions", ListQuery, Listed)
 CREATE = Call("POST", "/sessions", NewSession, Session)
 READ = Call("GET", "/sessions/{session_id}", ReadQuery, Session)
@@ -249,7 +213,5 @@ BRANCHES = Call("GET", "/sessions/{session_id}/branches", Empty, Branches)
 SELECT = Call("POST", "/sessions/{session_id}/branches/{branch}/select", Empty, Branch)
 EXPORT = Call("GET", "/sessions/{session_id}/export", ExportQuery, Opaque)
 IMPORT = Call("POST", "/sessions/import", Opaque, Imported)
-CONTEXT = Call("POST", "/internal/sessions/{session_id}/context", ContextRequest, SessionContext)
-COMMIT = Call("POST", "/internal/sessions/{session_id}/turns/append", Turn, TurnStored)
 MEMORY_CONFIG = Call("GET", "/memory/config", Empty, MemoryConfig)
 MEMORY_STATS = Call("GET", "/memory/stats", Empty, MemoryStats)

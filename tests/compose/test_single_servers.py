@@ -18,8 +18,7 @@ import rag_indexer.settings
 import session_store.app
 import session_store.settings
 from sage_chassis.client import ServiceClient
-from sage_contracts import index, sessions
-from sage_contracts.call import Empty
+from sage_contracts import index, sessions, turns
 from tests.fakes.cluster import serve
 
 pytestmark = pytest.mark.timeout(600)
@@ -51,19 +50,26 @@ def qdrant_url(docker_images: None) -> Iterator[str]:
         yield f"http://{server.rest_host_address}"
 
 
+async def talk(store: ServiceClient, turn: turns.OpenTurn, messages: list[sessions.NewMessage]) -> None:
+    opened = await store.call(turns.OPEN, turn, session_id="single", timeout=60)
+    if opened.answered is None:
+        commit = turns.CommitTurn(turn_id=turn.turn_id, token=opened.token, branch=opened.branch, messages=messages)
+        await store.call(turns.COMMIT, commit, session_id="single")
+
+
 async def test_sessions_are_kept_once_each_by_a_redis_server(redis_url: str) -> None:
     registry = CollectorRegistry()
     config = session_store.settings.Settings(redis_url=redis_url)
     app = session_store.app.create_app(session_store.app.assemble(config, registry), registry)
     messages = [sessions.NewMessage(role="user", content="Hello"), sessions.NewMessage(role="assistant", content="Hi")]
-    turns = [sessions.Turn(turn_id=f"turn-{number}", messages=messages) for number in range(8)]
+    named = [turns.OpenTurn(turn_id=f"turn-{number}", messages=messages[:1], digest="d") for number in range(8)]
     async with serve(app) as url, aiohttp.ClientSession() as http:
         store = ServiceClient(http, url, name="session-store")
         # Each turn twice and all at once: the scripts, not their order, keep them single.
-        await asyncio.gather(*(store.call(sessions.COMMIT, turn, session_id="single") for turn in turns * 2))
-        session = await store.call(sessions.READ, Empty(), session_id="single")
+        await asyncio.gather(*(talk(store, turn, messages) for turn in named * 2))
+        session = await store.call(sessions.READ, sessions.ReadQuery(), session_id="single")
 
-    assert len(session.messages) == len(turns) * len(messages)
+    assert len(session.messages) == len(named) * len(messages)
 
 
 async def test_documents_are_found_in_a_qdrant_server(qdrant_url: str, tmp_path: Path) -> None:

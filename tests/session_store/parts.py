@@ -1,5 +1,6 @@
 """What the session-store's tests are made of: a clock, ids, messages, a whole service on either adapter."""
 
+import asyncio
 import itertools
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
@@ -12,6 +13,7 @@ from sage_chassis.health import Health
 from sage_chassis.redis_client import connect
 from sage_chassis.redis_commands import Client
 from sage_contracts import sessions as wire
+from sage_contracts import turns as turn_wire
 from session_store.adapters.memory_erasures import MemoryErasures
 from session_store.adapters.memory_sessions import MemorySessions
 from session_store.adapters.memory_turns import MemoryTurns
@@ -23,6 +25,7 @@ from session_store.domain.erasing import Erasing
 from session_store.domain.memories import Memories
 from session_store.domain.memory.short_term import ShortTerm
 from session_store.domain.naming import Naming
+from session_store.domain.openings import Answered, Busy, Held, Opened, Opening, Stored
 from session_store.domain.ports import StoredSessions, StoredTurns
 from session_store.domain.records import MICROS, NewTurn, Outcome, RemovalReason, SessionKey
 from session_store.domain.remembering import Remembering
@@ -87,6 +90,25 @@ class Desk:
     clock: Clock
     tally: CountedTally
 
+    async def told(
+        self, session_id: str, turn_id: str, messages: list[wire.NewMessage], *, owner: str = "local"
+    ) -> turn_wire.TurnCommitted | None:
+        """A whole turn, as a gateway takes it; None when it was answered before."""
+        asked = turn_wire.OpenTurn(turn_id=turn_id, messages=messages[:1])
+        opened = await self.turns.open(owner, session_id, asked)
+        if opened.answered is not None:
+            return None
+        turn = turn_wire.CommitTurn(turn_id=turn_id, token=opened.token, branch=opened.branch, messages=messages)
+        return await self.turns.commit(owner, session_id, turn)
+
+    async def context(self, session_id: str, budget: int | None = None, *, owner: str = "local") -> turn_wire.Context:
+        """What an engine would be told now."""
+        asked = turn_wire.OpenTurn(turn_id="a look", budget_tokens=budget)
+        opened = await self.turns.open(owner, session_id, asked)
+        held = turn_wire.HeldTurn(turn_id="a look", token=opened.token, branch=opened.branch)
+        await self.turns.abandon(owner, session_id, held)
+        return opened.context
+
     def served(self) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""
         parts = Parts(
@@ -105,6 +127,7 @@ def redis_store(redis: Client, *, ttl_ms: int = 0) -> Store:
 
 
 _desks = itertools.count()
+_openers = itertools.count()
 
 
 def desk_over(
@@ -140,7 +163,7 @@ def desk_over(
         naming=naming,
     )
     transfers = Transfers(sessions, memories, clock=clock, ids=lambda: f"{place}-i{next(numbers)}")
-    remembering = Remembering(memories, sessions, store.turns)
+    remembering = Remembering(memories, sessions)
     return Desk(sessions, branching, turns, remembering, transfers, store, clock, tally)
 
 
@@ -166,6 +189,30 @@ def turn_of(turn_id: str, *contents: str, now_us: int = NOON * MICROS, title: st
     """A user message for each content."""
     messages = [message_of(said("user", text), f"{turn_id}-{index}", now_us) for index, text in enumerate(contents)]
     return NewTurn(turn_id=turn_id, messages=messages, now_us=now_us, auto_title=title, dialogs=len(messages))
+
+
+async def append(store: Store, session: SessionKey, turn: NewTurn) -> Stored:
+    """
+    The whole turn, behind whatever is under way; sent again it is stored once.
+
+    It is two activities: the second one is a microsecond later, at least.
+    """
+    opening = Opening(
+        turn_id=turn.turn_id,
+        opener=f"opener-{next(_openers)}",
+        messages=(),
+        now_us=turn.now_us,
+        lease_us=15 * MICROS,
+        newest=1,
+    )
+    while True:
+        opened = await store.turns.open(session, opening)
+        if not isinstance(opened, Busy):
+            assert isinstance(opened, Opened | Answered), opened
+            held = Held(turn.turn_id, opened.token if isinstance(opened, Opened) else 0, "main")
+            if isinstance(stored := await store.turns.commit(session, held, turn), Stored):
+                return stored
+        await asyncio.sleep(0.01)
 
 
 def texts(messages: Sequence[wire.Message]) -> list[object]:

@@ -93,7 +93,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
                 sessions=sessions,
                 branching=Branching(stored, clock=time.time),
                 turns=turns,
-                remembering=Remembering(memories, sessions, held),
+                remembering=Remembering(memories, sessions),
                 transfers=Transfers(sessions, memories, clock=time.time, ids=new_id),
             )
     finally:

@@ -9,23 +9,22 @@ import pytest
 
 from sage_contracts.errors import StoreUnavailable
 from session_store.adapters.redis_durability import RedisDurability
-from session_store.adapters.redis_sessions import RedisSessions
 from session_store.domain.records import MICROS
 from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
-from tests.session_store.parts import NOON, key, redis_client, texts, turn_of
+from tests.session_store.parts import NOON, Store, append, key, redis_client, redis_store, texts, turn_of
 
 NOW = NOON * MICROS
 
-OPERATIONS: dict[str, Callable[[RedisSessions], Awaitable[object]]] = {
-    "create": lambda stored: stored.create(key("new"), title="", now_us=NOW),
-    "append": lambda stored: stored.append(key(), turn_of("2", "y")),
-    "read": lambda stored: stored.read(key()),
-    "clear": lambda stored: stored.clear(key(), now_us=NOW),
-    "retitle": lambda stored: stored.retitle(key(), "x"),
-    "delete": lambda stored: stored.delete(key()),
-    "page": lambda stored: stored.page("local", after=None, count=5, now_us=NOW),
-    "remove_idle": lambda stored: stored.remove_idle("local", until_us=NOW),
-    "totals": lambda stored: stored.totals("local"),
+OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
+    "create": lambda store: store.sessions.create(key("new"), title="", now_us=NOW),
+    "append": lambda store: append(store, key(), turn_of("2", "y")),
+    "read": lambda store: store.sessions.read(key()),
+    "clear": lambda store: store.sessions.clear(key(), now_us=NOW),
+    "retitle": lambda store: store.sessions.retitle(key(), "x"),
+    "delete": lambda store: store.sessions.delete(key()),
+    "page": lambda store: store.sessions.page("local", after=None, count=5, now_us=NOW),
+    "remove_idle": lambda store: store.sessions.remove_idle("local", until_us=NOW),
+    "totals": lambda store: store.sessions.totals("local"),
 }
 
 
@@ -36,9 +35,9 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def sessions(server: RedisServer) -> AsyncIterator[RedisSessions]:
+async def store(server: RedisServer) -> AsyncIterator[Store]:
     async with redis_client(server.url) as client:
-        yield RedisSessions(client, ttl_ms=0)
+        yield redis_store(client)
 
 
 async def outcome(operation: Awaitable[object]) -> tuple[bool, float]:
@@ -51,50 +50,48 @@ async def outcome(operation: Awaitable[object]) -> tuple[bool, float]:
     return False, time.monotonic() - began
 
 
-async def test_every_operation_says_within_two_seconds_that_redis_hangs(
-    server: RedisServer, sessions: RedisSessions
-) -> None:
-    await sessions.append(key(), turn_of("1", "x"))
+async def test_every_operation_says_within_two_seconds_that_redis_hangs(server: RedisServer, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
     server.signal(signal.SIGSTOP)
     try:
-        outcomes = await asyncio.gather(*(outcome(call(sessions)) for call in OPERATIONS.values()))
+        outcomes = await asyncio.gather(*(outcome(call(store)) for call in OPERATIONS.values()))
     finally:
         server.signal(signal.SIGCONT)
 
     assert {name for name, (told, _) in zip(OPERATIONS, outcomes, strict=True) if not told} == set()
     assert max(seconds for _, seconds in outcomes) < AWAY_SECONDS
-    assert await sessions.read(key("s2")) is None
+    assert await store.sessions.read(key("s2")) is None
 
 
-async def test_every_operation_says_at_once_that_redis_is_gone(server: RedisServer, sessions: RedisSessions) -> None:
-    await sessions.append(key(), turn_of("1", "x"))
+async def test_every_operation_says_at_once_that_redis_is_gone(server: RedisServer, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
     server.kill()
 
-    outcomes = await asyncio.gather(*(outcome(call(sessions)) for call in OPERATIONS.values()))
+    outcomes = await asyncio.gather(*(outcome(call(store)) for call in OPERATIONS.values()))
 
     assert {name for name, (told, _) in zip(OPERATIONS, outcomes, strict=True) if not told} == set()
     assert max(seconds for _, seconds in outcomes) < AWAY_SECONDS
 
 
-async def test_a_restart_keeps_sessions_and_needs_nothing_done(server: RedisServer, sessions: RedisSessions) -> None:
-    await sessions.append(key(), turn_of("1", "before"))
+async def test_a_restart_keeps_sessions_and_needs_nothing_done(server: RedisServer, store: Store) -> None:
+    await append(store, key(), turn_of("1", "before"))
     await server.restart()
 
-    repeated = await sessions.append(key(), turn_of("1", "before"))
-    await sessions.append(key(), turn_of("2", "after"))
+    repeated = await append(store, key(), turn_of("1", "before"))
+    await append(store, key(), turn_of("2", "after"))
 
-    found = await sessions.read(key())
+    found = await store.sessions.read(key())
     assert found is not None
     assert (repeated.repeated, texts(found.messages)) == (True, ["before", "after"])
 
 
-async def test_what_a_hung_redis_answers_late_reaches_nobody(server: RedisServer, sessions: RedisSessions) -> None:
+async def test_what_a_hung_redis_answers_late_reaches_nobody(server: RedisServer, store: Store) -> None:
     """The requests lie in the server's buffers; their callers are gone when it answers at last."""
     for name in "abcdefgh":
-        await sessions.append(key(name), turn_of("1", name))
-    await asyncio.gather(*(sessions.read(key(name)) for name in "abcdefgh"))
+        await append(store, key(name), turn_of("1", name))
+    await asyncio.gather(*(store.sessions.read(key(name)) for name in "abcdefgh"))
     server.signal(signal.SIGSTOP)
-    tasks = [asyncio.create_task(sessions.read(key(name))) for name in "abcdefgh"]
+    tasks = [asyncio.create_task(store.sessions.read(key(name))) for name in "abcdefgh"]
     await asyncio.sleep(0.2)
     for task in tasks:
         task.cancel()
@@ -102,20 +99,18 @@ async def test_what_a_hung_redis_answers_late_reaches_nobody(server: RedisServer
     server.signal(signal.SIGCONT)
 
     # The pool hands out the connection that came back last: in this order each caller meets another's late answer.
-    found = await asyncio.gather(*(sessions.read(key(name)) for name in "abcdefgh"))
+    found = await asyncio.gather(*(store.sessions.read(key(name)) for name in "abcdefgh"))
 
     assert [texts(pair.messages) for pair in found if pair] == [[name] for name in "abcdefgh"]
 
 
-async def test_turns_sent_while_redis_dies_are_stored_once_or_not_told(
-    server: RedisServer, sessions: RedisSessions
-) -> None:
+async def test_turns_sent_while_redis_dies_are_stored_once_or_not_told(server: RedisServer, store: Store) -> None:
     """The caller that was told nothing repeats its turn, with the same id."""
 
     async def insisted(number: int) -> None:
         turn = turn_of(str(number), f"q{number}")
         async with asyncio.timeout(20):
-            while (await outcome(sessions.append(key(), turn)))[0]:
+            while (await outcome(append(store, key(), turn)))[0]:
                 await asyncio.sleep(0.05)
 
     talking = [asyncio.create_task(insisted(number)) for number in range(60)]
@@ -123,7 +118,7 @@ async def test_turns_sent_while_redis_dies_are_stored_once_or_not_told(
     await server.restart()
     await asyncio.gather(*talking)
 
-    found = await sessions.read(key())
+    found = await store.sessions.read(key())
     assert found is not None
     assert sorted(map(str, texts(found.messages))) == sorted(f"q{number}" for number in range(60))
 

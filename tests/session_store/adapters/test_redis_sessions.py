@@ -11,10 +11,10 @@ from redis.crc import key_slot
 
 from sage_chassis.redis_commands import send
 from sage_contracts.errors import StoreUnavailable
-from session_store.adapters.redis_sessions import GRACE_US, RedisSessions
-from session_store.adapters.redis_turns import RedisTurns
+from session_store.adapters.redis_index import RedisIndex
+from session_store.adapters.redis_sessions import GRACE_US
 from session_store.domain.records import MICROS, Totals
-from tests.session_store.parts import NOON, key, redis_client, texts, turn_of
+from tests.session_store.parts import NOON, Store, append, key, redis_client, redis_store, texts, turn_of
 
 NOW = NOON * MICROS
 LATER = NOW + GRACE_US + 10
@@ -27,23 +27,21 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def sessions(redis: Redis) -> RedisSessions:
-    return RedisSessions(redis, ttl_ms=0)
+def store(redis: Redis) -> Store:
+    return redis_store(redis)
 
 
 async def names(redis: Redis, pattern: str) -> set[str]:
     return {name.decode() async for name in redis.scan_iter(pattern)}
 
 
-async def listed(sessions: RedisSessions, now_us: int = LATER) -> list[str]:
-    page = await sessions.page("local", after=None, count=100, now_us=now_us)
+async def listed(store: Store, now_us: int = LATER) -> list[str]:
+    page = await store.sessions.page("local", after=None, count=100, now_us=now_us)
     return [record.session_id for _, record in page.entries]
 
 
-async def test_all_keys_of_a_session_share_a_slot_and_all_of_an_index_another(
-    redis: Redis, sessions: RedisSessions
-) -> None:
-    await sessions.append(key(), turn_of("1", "x"))
+async def test_all_keys_of_a_session_share_a_slot_and_all_of_an_index_another(redis: Redis, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
 
     of_session = await names(redis, "sage:session:*")
     of_index = await names(redis, "sage:sessions:*")
@@ -54,9 +52,9 @@ async def test_all_keys_of_a_session_share_a_slot_and_all_of_an_index_another(
     assert len({key_slot(name.encode()) for name in of_index}) == 1
 
 
-async def test_a_deleted_session_leaves_no_key(redis: Redis, sessions: RedisSessions) -> None:
-    await sessions.append(key(), turn_of("1", "x"))
-    await sessions.delete(key())
+async def test_a_deleted_session_leaves_no_key(redis: Redis, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
+    await store.sessions.delete(key())
 
     assert await names(redis, "sage:*") == {"sage:sessions:{local}:counts"}
     assert await redis.hgetall("sage:sessions:{local}:counts") == {b"/total": b"0"}
@@ -64,16 +62,16 @@ async def test_a_deleted_session_leaves_no_key(redis: Redis, sessions: RedisSess
 
 @pytest.mark.parametrize("change", ["append", "clear"])
 async def test_every_activity_sets_one_expiry_on_all_keys(redis: Redis, change: str) -> None:
-    sessions = RedisSessions(redis, ttl_ms=100_000)
-    await sessions.create(key(), title="", now_us=NOW)
-    await sessions.append(key(), turn_of("1", "x"))
+    store = redis_store(redis, ttl_ms=100_000)
+    await store.sessions.create(key(), title="", now_us=NOW)
+    await append(store, key(), turn_of("1", "x"))
     of_session = sorted(await names(redis, "sage:session:*"))
     for name in of_session:
         await redis.pexpire(name, 50_000)
     if change == "append":
-        await sessions.append(key(), turn_of("2", "x"))
+        await append(store, key(), turn_of("2", "x"))
     else:
-        await sessions.clear(key(), now_us=NOW)
+        await store.sessions.clear(key(), now_us=NOW)
 
     left = {await redis.pexpiretime(name) for name in of_session} - {-2}
 
@@ -82,142 +80,138 @@ async def test_every_activity_sets_one_expiry_on_all_keys(redis: Redis, change: 
 
 
 async def test_without_a_limit_nothing_expires_any_more(redis: Redis) -> None:
-    await RedisSessions(redis, ttl_ms=100_000).append(key(), turn_of("1", "x"))
-    await RedisSessions(redis, ttl_ms=0).append(key(), turn_of("2", "x"))
+    await append(redis_store(redis, ttl_ms=100_000), key(), turn_of("1", "x"))
+    await append(redis_store(redis), key(), turn_of("2", "x"))
 
     assert {await redis.pttl(name) for name in await names(redis, "sage:session:*")} == {-1}
 
 
 async def test_an_expired_session_is_gone_and_leaves_the_list(redis: Redis) -> None:
-    sessions = RedisSessions(redis, ttl_ms=30)
-    await sessions.append(key(), turn_of("1", "x", "y"))
-    await sessions.create(key("empty"), title="", now_us=NOW)
+    store = redis_store(redis, ttl_ms=30)
+    await append(store, key(), turn_of("1", "x", "y"))
+    await store.sessions.create(key("empty"), title="", now_us=NOW)
     async with asyncio.timeout(5):
         while await names(redis, "sage:session:*"):
             await asyncio.sleep(0.01)
 
-    found = await listed(sessions, NOW + 2 * GRACE_US)
+    found = await listed(store, NOW + 2 * GRACE_US)
 
-    assert (await sessions.read(key()), found) == (None, [])
-    assert await sessions.totals("local") == Totals(0, 0)
-    assert not (await sessions.append(key(), turn_of("1", "x"))).repeated
+    assert (await store.sessions.read(key()), found) == (None, [])
+    assert await store.sessions.totals("local") == Totals(0, 0)
+    assert not (await append(store, key(), turn_of("1", "x"))).repeated
 
 
-async def test_an_entry_whose_session_may_yet_be_written_is_passed_over_but_kept(
-    redis: Redis, sessions: RedisSessions
-) -> None:
+async def test_an_entry_whose_session_may_yet_be_written_is_passed_over_but_kept(redis: Redis, store: Store) -> None:
     await redis.zadd("sage:sessions:{local}", {"coming": NOW})
 
-    assert await listed(sessions, NOW + GRACE_US - 1) == []
+    assert await listed(store, NOW + GRACE_US - 1) == []
     assert await redis.zcard("sage:sessions:{local}") == 1
-    assert await listed(sessions, NOW + GRACE_US + 1) == []
+    assert await listed(store, NOW + GRACE_US + 1) == []
     assert await redis.zcard("sage:sessions:{local}") == 0
 
 
-async def test_an_index_that_missed_a_turn_is_put_right_by_its_next_reader(
-    redis: Redis, sessions: RedisSessions
-) -> None:
-    await sessions.append(key(), turn_of("1", "x"))
+async def test_an_index_that_missed_a_turn_is_put_right_by_its_next_reader(redis: Redis, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
     before = await redis.hgetall("sage:sessions:{local}:counts")
-    await sessions.append(key(), turn_of("2", "x", "y"))
+    await append(store, key(), turn_of("2", "x", "y"))
     for name, value in before.items():
         await redis.hset("sage:sessions:{local}:counts", name, value)
 
-    missed = await sessions.totals("local")
-    await listed(sessions)
+    missed = await store.sessions.totals("local")
+    await listed(store)
 
-    assert (missed, await sessions.totals("local")) == (Totals(1, 1), Totals(1, 3))
+    assert (missed, await store.sessions.totals("local")) == (Totals(1, 1), Totals(1, 3))
 
 
-async def test_news_told_late_or_twice_does_not_count_again(redis: Redis, sessions: RedisSessions) -> None:
-    index = sessions._index
+async def test_news_told_late_or_twice_does_not_count_again(redis: Redis, store: Store) -> None:
+    index = RedisIndex(redis)
     await index.note("local", "s1", NOW + 5, 4)
     await index.note("local", "s1", NOW + 5, 4)
     await index.note("local", "s1", NOW + 2, 2)
     await index.forget("local", [("s1", NOW + 4)])
 
-    assert await sessions.totals("local") == Totals(1, 4)
+    assert await store.sessions.totals("local") == Totals(1, 4)
 
 
-async def test_removal_spares_a_session_that_the_index_thinks_idle(redis: Redis, sessions: RedisSessions) -> None:
-    await sessions.append(key(), turn_of("1", "x", now_us=NOW + 100))
+async def test_removal_spares_a_session_that_the_index_thinks_idle(redis: Redis, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x", now_us=NOW + 100))
     await redis.zadd("sage:sessions:{local}", {"s1": NOW - 100})
 
-    assert (await sessions.remove_idle("local", until_us=NOW)).removed == 0
-    assert await redis.zscore("sage:sessions:{local}", "s1") == NOW + 100
+    assert (await store.sessions.remove_idle("local", until_us=NOW)).removed == 0
+    assert await redis.zscore("sage:sessions:{local}", "s1") == NOW + 101
 
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_after_any_race_the_index_holds_exactly_the_sessions_that_exist(
-    redis: Redis, sessions: RedisSessions, seed: int
+    redis: Redis, store: Store, seed: int
 ) -> None:
     """Turns, deletions, clears and removals of the same few sessions at once, then one reading of the list."""
     chance = random.Random(seed)
     ticks = itertools.count(NOW)
 
-    async def anything(number: int) -> None:
+    async def anything(number: str) -> None:
         session, now_us = key(f"s{chance.randrange(5)}"), next(ticks)
         match chance.randrange(8):
             case 0 | 1:
-                await sessions.delete(session)
+                await store.sessions.delete(session)
             case 2:
-                await sessions.clear(session, now_us=now_us)
+                await store.sessions.clear(session, now_us=now_us)
             case 3:
-                await sessions.remove_idle("local", until_us=now_us - chance.randrange(20))
+                await store.sessions.remove_idle("local", until_us=now_us - chance.randrange(20))
             case _:
-                await sessions.append(session, turn_of(str(number), "x", "y", now_us=now_us))
+                await append(store, session, turn_of(number, "x", "y", now_us=now_us))
 
-    for _ in range(10):
-        await asyncio.gather(*(anything(number) for number in range(40)))
-    found = await listed(sessions, NOW + 2 * GRACE_US)
+    for turn in range(10):
+        await asyncio.gather(*(anything(f"{turn}-{number}") for number in range(40)))
+    found = await listed(store, NOW + 2 * GRACE_US)
 
     exist = {name.split("/")[1].split("}")[0] for name in await names(redis, "sage:session:*:meta")}
     messages = [await redis.llen(f"sage:session:{{local/{name}}}:messages") for name in exist]
     assert set(found) == exist
-    assert await sessions.totals("local") == Totals(len(exist), sum(messages))
+    assert await store.sessions.totals("local") == Totals(len(exist), sum(messages))
 
 
-async def test_a_lost_session_is_swept_out_of_the_index(redis: Redis, sessions: RedisSessions) -> None:
-    await sessions.append(key(), turn_of("1", "x"))
+async def test_a_lost_session_is_swept_out_of_the_index(redis: Redis, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
     await redis.delete("sage:session:{local/s1}:meta", "sage:session:{local/s1}:messages")
 
-    assert (await sessions.remove_idle("local", until_us=LATER)).removed == 0
-    assert await sessions.totals("local") == Totals(0, 0)
+    assert (await store.sessions.remove_idle("local", until_us=LATER)).removed == 0
+    assert await store.sessions.totals("local") == Totals(0, 0)
     assert await names(redis, "sage:session:*") == set()
 
 
-async def test_scripts_that_the_server_forgot_are_told_it_again(redis: Redis, sessions: RedisSessions) -> None:
+async def test_scripts_that_the_server_forgot_are_told_it_again(redis: Redis, store: Store) -> None:
     await redis.script_flush()
-    await sessions.append(key(), turn_of("1", "x"))
+    await append(store, key(), turn_of("1", "x"))
     await redis.script_flush()
 
-    assert await sessions.read(key()) is not None
+    assert await store.sessions.read(key()) is not None
     await redis.script_flush()
-    assert (await sessions.append(key(), turn_of("1", "x"))).repeated
+    assert (await append(store, key(), turn_of("1", "x"))).repeated
     await redis.script_flush()
-    assert (await sessions.remove_idle("local", until_us=LATER)).removed == 1
+    assert (await store.sessions.remove_idle("local", until_us=LATER)).removed == 1
 
 
-async def test_a_full_redis_stores_nothing_by_halves(redis: Redis, sessions: RedisSessions) -> None:
-    await sessions.append(key(), turn_of("1", "x"))
+async def test_a_full_redis_stores_nothing_by_halves(redis: Redis, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
     before = {name: await redis.dump(name) for name in await names(redis, "sage:session:*")}
     await redis.config_set("maxmemory", 1)
     try:
         with pytest.raises(StoreUnavailable):
-            await sessions.append(key(), turn_of("2", "y"))
+            await append(store, key(), turn_of("2", "y"))
     finally:
         await redis.config_set("maxmemory", 0)
 
     assert {name: await redis.dump(name) for name in await names(redis, "sage:session:*")} == before
-    assert not (await sessions.append(key(), turn_of("2", "y"))).repeated
+    assert not (await append(store, key(), turn_of("2", "y"))).repeated
 
 
 async def test_more_callers_than_connections_wait_their_turn(redis_url: str) -> None:
     async with redis_client(redis_url, max_connections=4) as client:
-        sessions = RedisSessions(client, ttl_ms=0)
-        await asyncio.gather(*(sessions.append(key(), turn_of(str(number), "x")) for number in range(50)))
+        store = redis_store(client)
+        await asyncio.gather(*(append(store, key(), turn_of(str(number), "x")) for number in range(50)))
 
-        assert await sessions.totals("local") == Totals(1, 50)
+        assert await store.sessions.totals("local") == Totals(1, 50)
 
 
 async def test_cancelled_calls_never_hand_their_answer_to_another(redis: Redis, redis_url: str) -> None:
@@ -229,13 +223,13 @@ async def test_cancelled_calls_never_hand_their_answer_to_another(redis: Redis, 
     chance = random.Random(7)
     owners = [f"owner{number}" for number in range(20)]
     async with redis_client(redis_url, max_connections=8) as client:
-        sessions = RedisSessions(client, ttl_ms=0)
+        store = redis_store(client)
         for owner in owners:
-            await sessions.append(key(owner=owner), turn_of("1", f"{owner} said this"))
+            await append(store, key(owner=owner), turn_of("1", f"{owner} said this"))
 
         async def read(owner: str) -> bool:
-            found = await sessions.read(key(owner=owner))
-            window = await RedisTurns(client, ttl_ms=0).window(key(owner=owner), newest=5)
+            found = await store.sessions.read(key(owner=owner))
+            window = await store.turns.window(key(owner=owner), newest=5)
             return found is not None and texts(found.messages) == texts(window.tail) == [f"{owner} said this"]
 
         finished = cancelled = 0

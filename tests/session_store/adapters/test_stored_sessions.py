@@ -5,23 +5,23 @@ import asyncio
 import pytest
 
 from session_store.domain.branches import NewBranch, over
-from session_store.domain.ports import StoredSessions, StoredTurns
+from session_store.domain.openings import Held, Stored
 from session_store.domain.ranges import before
 from session_store.domain.records import MICROS, Page, Place, Totals
-from tests.session_store.parts import NOON, Clock, Store, key, texts, turn_of
+from tests.session_store.parts import NOON, Clock, Store, append, key, texts, turn_of
 
 NOW = NOON * MICROS
 
 
-async def ids(stored: StoredSessions, owner: str = "local", count: int = 100) -> list[str]:
-    page = await stored.page(owner, after=None, count=count, now_us=NOW)
+async def ids(place: Store, owner: str = "local", count: int = 100) -> list[str]:
+    page = await place.sessions.page(owner, after=None, count=count, now_us=NOW)
     return [record.session_id for _, record in page.entries]
 
 
-async def test_a_created_session_is_empty_and_titled(stored: StoredSessions) -> None:
-    await stored.create(key(), title="mine", now_us=NOW)
+async def test_a_created_session_is_empty_and_titled(place: Store) -> None:
+    await place.sessions.create(key(), title="mine", now_us=NOW)
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
 
     assert found is not None
     record, messages = found.record, found.messages
@@ -34,236 +34,237 @@ async def test_a_created_session_is_empty_and_titled(stored: StoredSessions) -> 
     )
 
 
-async def test_creating_twice_changes_nothing(stored: StoredSessions) -> None:
-    await stored.create(key(), title="mine", now_us=NOW)
-    await stored.append(key(), turn_of("1", "hello"))
-    await stored.create(key(), title="other", now_us=NOW + 5)
+async def test_creating_twice_changes_nothing(place: Store) -> None:
+    await place.sessions.create(key(), title="mine", now_us=NOW)
+    await append(place, key(), turn_of("1", "hello"))
+    await place.sessions.create(key(), title="other", now_us=NOW + 5)
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
 
     assert found is not None
     assert (found.record.title, found.record.message_count) == ("mine", 1)
 
 
-async def test_append_creates_the_session(stored: StoredSessions) -> None:
-    await stored.append(key(), turn_of("1", "hello", "again"))
+async def test_append_creates_the_session(place: Store) -> None:
+    await append(place, key(), turn_of("1", "hello", "again"))
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
 
     assert found is not None
     assert texts(found.messages) == ["hello", "again"]
     assert (found.record.message_count, found.record.dialog_count, found.record.created_us) == (2, 2, NOW)
 
 
-async def test_what_is_stored_comes_back_as_it_was(stored: StoredSessions) -> None:
+async def test_what_is_stored_comes_back_as_it_was(place: Store) -> None:
     turn = turn_of("1", 'quotes " and \\ and \n and 日本 and 🎉 and \x00')
-    await stored.append(key(), turn)
+    await append(place, key(), turn)
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
 
     assert found is not None
     assert found.messages == list(turn.messages)
 
 
-async def test_a_thousand_messages_are_one_turn(stored: StoredSessions) -> None:
-    appended = await stored.append(key(), turn_of("1", *map(str, range(1_000))))
+async def test_a_thousand_messages_are_one_turn(place: Store) -> None:
+    appended = await append(place, key(), turn_of("1", *map(str, range(1_000))))
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
 
     assert found is not None
     assert appended.message_count == 1_000
     assert texts(found.messages) == list(map(str, range(1_000)))
 
 
-async def test_a_repeated_turn_is_stored_once_and_answered_as_before(stored: StoredSessions) -> None:
-    first = await stored.append(key(), turn_of("1", "hello"))
-    await stored.append(key(), turn_of("2", "more", "and more"))
+async def test_a_repeated_turn_is_stored_once_and_answered_as_before(place: Store) -> None:
+    first = await append(place, key(), turn_of("1", "hello"))
+    await append(place, key(), turn_of("2", "more", "and more"))
 
-    again = await stored.append(key(), turn_of("1", "hello"))
+    again = await append(place, key(), turn_of("1", "hello"))
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
     assert found is not None
     assert texts(found.messages) == ["hello", "more", "and more"]
     assert (first.repeated, again.repeated, again.message_count) == (False, True, first.message_count)
 
 
-async def test_a_repeat_after_a_clear_is_still_one(stored: StoredSessions) -> None:
-    await stored.append(key(), turn_of("1", "hello"))
-    await stored.clear(key(), now_us=NOW)
-    await stored.append(key(), turn_of("2", "new"))
+async def test_a_repeat_after_a_clear_is_still_one(place: Store) -> None:
+    await append(place, key(), turn_of("1", "hello"))
+    await place.sessions.clear(key(), now_us=NOW)
+    await append(place, key(), turn_of("2", "new"))
 
-    again = await stored.append(key(), turn_of("1", "hello"))
+    again = await place.turns.commit(key(), Held("1", 1, "main"), turn_of("1", "hello"))
 
+    assert isinstance(again, Stored)
     assert (again.repeated, again.message_count) == (True, 0)
-    assert (await stored.totals("local")).messages == 1
+    assert (await place.sessions.totals("local")).messages == 1
 
 
-async def test_the_last_thousand_turns_are_remembered(stored: StoredSessions) -> None:
+async def test_the_last_thousand_turns_are_remembered(place: Store) -> None:
     for number in range(1_102):
-        await stored.append(key(), turn_of(str(number), "x"))
+        await append(place, key(), turn_of(str(number), "x"))
 
-    oldest = await stored.append(key(), turn_of("0", "x"))
-    second = await stored.append(key(), turn_of("102", "x"))
+    oldest = await append(place, key(), turn_of("0", "x"))
+    second = await append(place, key(), turn_of("102", "x"))
 
     assert (oldest.repeated, second.repeated) == (False, True)
 
 
-async def test_one_turn_handed_in_by_many_at_once_is_stored_once(stored: StoredSessions) -> None:
-    answers = await asyncio.gather(*(stored.append(key(), turn_of("1", "a", "b")) for _ in range(20)))
+async def test_one_turn_handed_in_by_many_at_once_is_stored_once(place: Store) -> None:
+    answers = await asyncio.gather(*(append(place, key(), turn_of("1", "a", "b")) for _ in range(20)))
 
     assert sum(not answer.repeated for answer in answers) == 1
-    assert await stored.totals("local") == Totals(1, 2)
+    assert await place.sessions.totals("local") == Totals(1, 2)
 
 
-async def test_the_automatic_title_is_the_first(stored: StoredSessions) -> None:
-    await stored.append(key(), turn_of("1", "a"))
-    await stored.append(key(), turn_of("2", "a", title="first"))
-    await stored.append(key(), turn_of("3", "a", title="second"))
+async def test_the_automatic_title_is_the_first(place: Store) -> None:
+    await append(place, key(), turn_of("1", "a"))
+    await append(place, key(), turn_of("2", "a", title="first"))
+    await append(place, key(), turn_of("3", "a", title="second"))
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
 
     assert found is not None
     assert (found.record.auto_title, found.record.title) == ("first", "")
 
 
-async def test_activity_grows_though_the_clock_does_not(stored: StoredSessions) -> None:
-    await stored.append(key(), turn_of("1", "a", now_us=NOW))
-    await stored.append(key(), turn_of("2", "a", now_us=NOW - 5))
-    await stored.clear(key(), now_us=NOW - 5)
+async def test_activity_grows_though_the_clock_does_not(place: Store) -> None:
+    await append(place, key(), turn_of("1", "a", now_us=NOW))
+    await append(place, key(), turn_of("2", "a", now_us=NOW - 5))
+    await place.sessions.clear(key(), now_us=NOW - 5)
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
 
     assert found is not None
-    assert (found.record.created_us, found.record.active_us) == (NOW, NOW + 2)
+    assert (found.record.created_us, found.record.active_us) == (NOW, NOW + 4)
 
 
-async def test_a_window_is_the_newest(stored: StoredSessions, held: StoredTurns) -> None:
-    await stored.append(key(), turn_of("1", *"abcdef"))
+async def test_a_window_is_the_newest(place: Store) -> None:
+    await append(place, key(), turn_of("1", *"abcdef"))
 
-    window = await held.window(key(), newest=2)
+    window = await place.turns.window(key(), newest=2)
 
     assert (window.total, texts(window.tail)) == (6, ["e", "f"])
 
 
-async def test_a_window_of_nothing_is_empty(stored: StoredSessions, held: StoredTurns) -> None:
-    window = await held.window(key(), newest=2)
+async def test_a_window_of_nothing_is_empty(place: Store) -> None:
+    window = await place.turns.window(key(), newest=2)
 
     assert (window.total, list(window.fixed), list(window.tail)) == (0, [], [])
 
 
-async def test_a_cleared_session_stays_without_its_messages(stored: StoredSessions) -> None:
-    await stored.create(key(), title="mine", now_us=NOW)
-    await stored.append(key(), turn_of("1", "hello", title="auto"))
+async def test_a_cleared_session_stays_without_its_messages(place: Store) -> None:
+    await place.sessions.create(key(), title="mine", now_us=NOW)
+    await append(place, key(), turn_of("1", "hello", title="auto"))
 
-    cleared = await stored.clear(key(), now_us=NOW + 7)
+    cleared = await place.sessions.clear(key(), now_us=NOW + 7)
 
-    found = await stored.read(key())
+    found = await place.sessions.read(key())
     assert cleared
     assert found is not None
     record, messages = found.record, found.messages
     assert (record.title, record.auto_title, record.message_count, record.dialog_count) == ("mine", "", 0, 0)
     assert (record.active_us, messages) == (NOW + 7, [])
-    assert await stored.totals("local") == Totals(1, 0)
+    assert await place.sessions.totals("local") == Totals(1, 0)
 
 
-async def test_a_new_title_moves_nothing(stored: StoredSessions) -> None:
-    await stored.append(key("a"), turn_of("1", "x", now_us=NOW))
-    await stored.append(key("b"), turn_of("1", "x", now_us=NOW + 1))
+async def test_a_new_title_moves_nothing(place: Store) -> None:
+    await append(place, key("a"), turn_of("1", "x", now_us=NOW))
+    await append(place, key("b"), turn_of("1", "x", now_us=NOW + 1))
 
-    assert await stored.retitle(key("a"), "new")
+    assert await place.sessions.retitle(key("a"), "new")
 
-    found = await stored.read(key("a"))
+    found = await place.sessions.read(key("a"))
     assert found is not None
-    assert (found.record.title, await ids(stored)) == ("new", ["b", "a"])
+    assert (found.record.title, await ids(place)) == ("new", ["b", "a"])
 
 
-async def test_a_deleted_session_is_gone_and_may_begin_again(stored: StoredSessions, held: StoredTurns) -> None:
-    await stored.append(key(), turn_of("1", "old"))
+async def test_a_deleted_session_is_gone_and_may_begin_again(place: Store) -> None:
+    await append(place, key(), turn_of("1", "old"))
 
-    assert await stored.delete(key())
+    assert await place.sessions.delete(key())
 
-    assert await stored.read(key()) is None
-    assert (await held.window(key(), newest=9)).total == 0
-    assert (await ids(stored), await stored.totals("local")) == ([], Totals(0, 0))
-    assert not (await stored.append(key(), turn_of("1", "new"))).repeated
-    assert await ids(stored) == ["s1"]
-
-
-async def test_what_is_not_there_cannot_be_changed(stored: StoredSessions) -> None:
-    assert await stored.read(key()) is None
-    assert not await stored.clear(key(), now_us=NOW)
-    assert not await stored.retitle(key(), "x")
-    assert not await stored.delete(key())
-    assert await ids(stored) == []
+    assert await place.sessions.read(key()) is None
+    assert (await place.turns.window(key(), newest=9)).total == 0
+    assert (await ids(place), await place.sessions.totals("local")) == ([], Totals(0, 0))
+    assert not (await append(place, key(), turn_of("1", "new"))).repeated
+    assert await ids(place) == ["s1"]
 
 
-async def test_nobody_sees_anybody_elses(stored: StoredSessions) -> None:
-    await stored.append(key(owner="anna"), turn_of("1", "secret"))
-    await stored.append(key(owner="anna:s"), turn_of("1", "x"))
-
-    assert await stored.read(key(owner="ben")) is None
-    assert await stored.read(key("s:s1", owner="anna")) is None
-    assert not await stored.delete(key(owner="ben"))
-    assert not await stored.retitle(key(owner="ben"), "mine now")
-    assert not await stored.clear(key(owner="ben"), now_us=NOW)
-    assert (await stored.remove_idle("ben", until_us=NOW * 2)).removed == 0
-    assert (await ids(stored, "ben"), await stored.totals("ben")) == ([], Totals(0, 0))
-    assert (await ids(stored, "anna"), await stored.totals("anna")) == (["s1"], Totals(1, 1))
+async def test_what_is_not_there_cannot_be_changed(place: Store) -> None:
+    assert await place.sessions.read(key()) is None
+    assert not await place.sessions.clear(key(), now_us=NOW)
+    assert not await place.sessions.retitle(key(), "x")
+    assert not await place.sessions.delete(key())
+    assert await ids(place) == []
 
 
-async def every_page(stored: StoredSessions, count: int) -> list[Page]:
-    pages = [await stored.page("local", after=None, count=count, now_us=NOW)]
+async def test_nobody_sees_anybody_elses(place: Store) -> None:
+    await append(place, key(owner="anna"), turn_of("1", "secret"))
+    await append(place, key(owner="anna:s"), turn_of("1", "x"))
+
+    assert await place.sessions.read(key(owner="ben")) is None
+    assert await place.sessions.read(key("s:s1", owner="anna")) is None
+    assert not await place.sessions.delete(key(owner="ben"))
+    assert not await place.sessions.retitle(key(owner="ben"), "mine now")
+    assert not await place.sessions.clear(key(owner="ben"), now_us=NOW)
+    assert (await place.sessions.remove_idle("ben", until_us=NOW * 2)).removed == 0
+    assert (await ids(place, "ben"), await place.sessions.totals("ben")) == ([], Totals(0, 0))
+    assert (await ids(place, "anna"), await place.sessions.totals("anna")) == (["s1"], Totals(1, 1))
+
+
+async def every_page(place: Store, count: int) -> list[Page]:
+    pages = [await place.sessions.page("local", after=None, count=count, now_us=NOW)]
     while (after := pages[-1].next) is not None:
-        pages.append(await stored.page("local", after=after, count=count, now_us=NOW))
+        pages.append(await place.sessions.page("local", after=after, count=count, now_us=NOW))
     return pages
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8])
 @pytest.mark.parametrize("step_us", [0, 1_000])
-async def test_pages_hold_every_session_once_newest_first(stored: StoredSessions, count: int, step_us: int) -> None:
+async def test_pages_hold_every_session_once_newest_first(place: Store, count: int, step_us: int) -> None:
     names = [f"s{number}" for number in range(7)]
     for number, name in enumerate(names):
-        await stored.append(key(name), turn_of("1", "x", now_us=NOW + number * step_us))
+        await append(place, key(name), turn_of("1", "x", now_us=NOW + number * step_us))
 
-    pages = await every_page(stored, count)
+    pages = await every_page(place, count)
 
     listed = [record.session_id for page in pages for _, record in page.entries]
     assert listed == sorted(names, reverse=True)
     assert [len(page.entries) for page in pages][:-1] == [count] * (len(pages) - 1)
 
 
-async def test_a_page_after_a_place_that_is_gone_goes_on_from_there(stored: StoredSessions) -> None:
+async def test_a_page_after_a_place_that_is_gone_goes_on_from_there(place: Store) -> None:
     for number in range(4):
-        await stored.append(key(f"s{number}"), turn_of("1", "x", now_us=NOW + number))
-    await stored.delete(key("s2"))
+        await append(place, key(f"s{number}"), turn_of("1", "x", now_us=NOW + number))
+    await place.sessions.delete(key("s2"))
 
-    page = await stored.page("local", after=Place(NOW + 2, "s2"), count=9, now_us=NOW)
+    page = await place.sessions.page("local", after=Place(NOW + 2, "s2"), count=9, now_us=NOW)
 
     assert [record.session_id for _, record in page.entries] == ["s1", "s0"]
 
 
-async def test_idle_sessions_are_removed_the_oldest_first(stored: StoredSessions) -> None:
+async def test_idle_sessions_are_removed_the_oldest_first(place: Store) -> None:
     for number in range(250):
-        await stored.append(key(f"s{number:03}"), turn_of("1", "x", now_us=NOW + number))
+        await append(place, key(f"s{number:03}"), turn_of("1", "x", now_us=NOW + number))
 
-    some = await stored.remove_idle("local", until_us=NOW + 199, at_most=100)
-    rest = await stored.remove_idle("local", until_us=NOW + 199)
+    some = await place.sessions.remove_idle("local", until_us=NOW + 200, at_most=100)
+    rest = await place.sessions.remove_idle("local", until_us=NOW + 200)
 
-    assert (some.removed, rest.removed, await stored.totals("local")) == (100, 100, Totals(50, 50))
-    assert (await ids(stored))[-1] == "s200"
+    assert (some.removed, rest.removed, await place.sessions.totals("local")) == (100, 100, Totals(50, 50))
+    assert (await ids(place))[-1] == "s200"
 
 
-async def test_activity_saves_a_session_from_removal(stored: StoredSessions, clock: Clock) -> None:
-    await stored.append(key(), turn_of("1", "x", now_us=NOW))
-    await stored.append(key(), turn_of("2", "x", now_us=NOW + 100))
+async def test_activity_saves_a_session_from_removal(place: Store, clock: Clock) -> None:
+    await append(place, key(), turn_of("1", "x", now_us=NOW))
+    await append(place, key(), turn_of("2", "x", now_us=NOW + 100))
 
-    assert (await stored.remove_idle("local", until_us=NOW + 50)).removed == 0
-    assert await ids(stored) == ["s1"]
+    assert (await place.sessions.remove_idle("local", until_us=NOW + 50)).removed == 0
+    assert await ids(place) == ["s1"]
 
 
 async def test_words_are_found_in_the_text_of_messages_in_any_case(place: Store) -> None:
-    await place.sessions.append(key("a"), turn_of("1", 'He said: "Straße", ЖИЗНЬ\\nщи', "x"))
-    await place.sessions.append(key("b"), turn_of("1", "日本語 and STRASSE 12"))
+    await append(place, key("a"), turn_of("1", 'He said: "Straße", ЖИЗНЬ\\nщи', "x"))
+    await append(place, key("b"), turn_of("1", "日本語 and STRASSE 12"))
     both = {key("a"), key("b")}
 
     async def holding(words: str) -> set[str]:
@@ -280,15 +281,15 @@ async def test_words_are_found_in_the_text_of_messages_in_any_case(place: Store)
 
 async def test_words_are_found_however_many_messages_look_like_them(place: Store) -> None:
     decoys = ["metadata" if number % 3 else "x" for number in range(1_000)]
-    await place.sessions.append(key("a"), turn_of("1", *decoys))
-    await place.sessions.append(key("a"), turn_of("2", *[str(number) for number in range(300)], "there: role 7"))
+    await append(place, key("a"), turn_of("1", *decoys))
+    await append(place, key("a"), turn_of("2", *[str(number) for number in range(300)], "there: role 7"))
 
     assert await place.sessions.holding([key("a")], "role 7") == {key("a")}
     assert await place.sessions.holding([key("a")], "role 8") == set()
 
 
 async def test_words_are_found_where_some_branch_has_them(place: Store) -> None:
-    await place.sessions.append(key("a"), turn_of("1", "one", "two"))
+    await append(place, key("a"), turn_of("1", "one", "two"))
     whole = await place.sessions.whole(key("a"))
     assert whole is not None
     main = whole.branches["main"]

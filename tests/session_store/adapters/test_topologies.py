@@ -23,7 +23,7 @@ from tests.fakes.redis_server import (
     redis_sentinels,
 )
 from tests.session_store.adapters import test_stored_sessions, test_stored_turns
-from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, key, redis_store, turn_of
+from tests.session_store.parts import Clock, Desk, Store, append, desk_over, exchange, key, redis_store, turn_of
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +59,14 @@ def suites_of(*suites: ModuleType) -> dict[str, Callable[..., Any]]:
 globals().update(suites_of(test_stored_sessions, test_stored_turns))
 
 
-def turn(number: int) -> wire.Turn:
-    return wire.Turn(turn_id=f"t{number}", messages=exchange(f"question {number}"))
+def turn(number: int) -> tuple[str, list[wire.NewMessage]]:
+    return f"t{number}", exchange(f"question {number}")
 
 
 async def test_sessions_spread_over_the_cluster_are_listed_searched_and_removed_together(place: Store) -> None:
     desk = desk_over(place)
     for number in range(30):
-        await desk.sessions.commit("local", f"s{number}", turn(number))
+        await desk.told(f"s{number}", *turn(number))
         desk.clock.now += 1
     listed = await desk.sessions.page("local", wire.ListQuery(limit=20))
     found = await desk.sessions.page("local", wire.ListQuery(q="question 7"))
@@ -102,7 +102,7 @@ async def test_a_node_that_hangs_takes_its_sessions_away_for_a_while_and_no_othe
     desk = desk_over(redis_store(client))
     names = [f"s{number}" for number in range(24)]
     for name in names:
-        await desk.sessions.commit("local", name, turn(1))
+        await desk.told(name, *turn(1))
     hung = cluster.of_slot(key_slot(b"local"))
     hung.signal(signal.SIGSTOP)
     try:
@@ -125,7 +125,7 @@ async def test_a_cancelled_call_on_a_cluster_hands_its_answer_to_nobody(cluster:
     store = redis_store(client)
     owners = [f"owner{number}" for number in range(10)]
     for owner in owners:
-        await store.sessions.append(key(owner=owner), turn_of("1", f"{owner} said this"))
+        await append(store, key(owner=owner), turn_of("1", f"{owner} said this"))
 
     async def right(owner: str) -> bool:
         found = await store.sessions.read(key(owner=owner))
@@ -149,7 +149,7 @@ async def test_a_turn_acknowledged_behind_sentinels_is_there_after_the_failover(
     sentinels.empty()
     client = redis_client.connect(sentinels.url)
     desk = desk_over(redis_store(client), Clock())
-    await desk.sessions.commit("local", "s1", turn(0))
+    await desk.told("s1", *turn(0))
     with sentinels.master.client() as server:
         server.wait(1, 1_000)
     sentinels.master.kill()
@@ -158,7 +158,7 @@ async def test_a_turn_acknowledged_behind_sentinels_is_there_after_the_failover(
     async with asyncio.timeout(20):
         while stored < 5:
             try:
-                await desk.sessions.commit("local", "s1", turn(stored + 1))
+                await desk.told("s1", *turn(stored + 1))
             except StoreUnavailable:
                 continue
             stored += 1

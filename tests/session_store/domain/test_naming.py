@@ -18,7 +18,7 @@ from session_store.domain.naming import READ_CHARS, WAITING_AT_MOST, Naming
 from session_store.domain.titles import clean_title
 from session_store.settings import read as settings_from
 from tests.fakes.engine import FakeEngine, Script, fake_engine
-from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, key
+from tests.session_store.parts import Clock, Desk, Store, append, desk_over, exchange, key, turn_of
 
 
 @dataclass
@@ -120,7 +120,7 @@ async def test_a_title_that_comes_too_late_names_nothing_else(
     else:
         await desk.sessions.delete("local", "s1")
         clock.now += 1
-        await desk.sessions.commit("local", "s1", wire.Turn(turn_id="x", messages=exchange("Else?")))
+        await append(desk.store, key("s1"), turn_of("x", "Else?", title="Else?"))
     scribe.gate.set()
     await turn(desk, 1, name="s2")
     async with asyncio.timeout(5):

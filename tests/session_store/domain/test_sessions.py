@@ -10,9 +10,8 @@ from session_store.domain.stamping import MESSAGES_A_TURN
 from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, said
 
 
-async def commit(desk: Desk, session_id: str, turn_id: str = "1", question: str = "why?") -> wire.TurnStored:
-    turn = wire.Turn(turn_id=turn_id, messages=exchange(question))
-    return await desk.sessions.commit("local", session_id, turn)
+async def commit(desk: Desk, session_id: str, turn_id: str = "1", question: str = "why?") -> None:
+    await desk.told(session_id, turn_id, exchange(question))
 
 
 async def page(desk: Desk, limit: int = 100, after: str | None = None, q: str | None = None) -> wire.Listed:
@@ -46,12 +45,12 @@ async def test_messages_have_ids_of_their_own_and_the_turns_time(desk: Desk, clo
 
 
 async def test_a_turn_too_long_is_refused_and_counted(desk: Desk) -> None:
-    turn = wire.Turn(turn_id="1", messages=[said("user")] * (MESSAGES_A_TURN + 1))
+    too_many = [said("user")] * (MESSAGES_A_TURN + 1)
 
     with pytest.raises(InvalidRequest, match="at most"):
-        await desk.sessions.commit("local", "s1", turn)
+        await desk.told("s1", "1", too_many)
 
-    assert desk.tally.turns == {"refused": 1}
+    assert desk.tally.turns == {"opened": 1, "refused": 1}
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "x" * 129, "ü", "cleanup", "a\n"])
@@ -67,7 +66,8 @@ async def test_what_became_of_turns_is_counted(desk: Desk) -> None:
     await commit(desk, "s1")
     await desk.sessions.delete("local", "s1")
 
-    assert (desk.tally.turns, desk.tally.gone) == ({"stored": 1, "repeated": 1}, {"deleted": 1})
+    assert desk.tally.turns == {"opened": 1, "stored": 1, "replayed": 1}
+    assert desk.tally.gone == {"deleted": 1}
 
 
 async def test_a_missing_session_is_named(desk: Desk) -> None:
@@ -149,6 +149,7 @@ async def test_clean_up_removes_what_was_idle_for_so_long(
     await commit(desk, "old")
     clock.now += 60 * 60
     await commit(desk, "new")
+    clock.now += 0.001
 
     cleaned = await desk.sessions.clean_up("local", wire.CleanupQuery(max_age_minutes=minutes))
 

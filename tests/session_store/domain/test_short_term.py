@@ -3,20 +3,23 @@
 import pytest
 
 from sage_contracts import sessions as wire
+from sage_contracts import turns as turn_wire
 from session_store.domain.memories import MESSAGES_A_DIALOG
 from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, key, said, texts
 
 
-async def context(desk: Desk, budget: int | None = None, session_id: str = "s1") -> wire.SessionContext:
-    return await desk.remembering.context("local", session_id, wire.ContextRequest(budget_tokens=budget))
+async def context(desk: Desk, budget: int | None = None, session_id: str = "s1") -> turn_wire.Context:
+    return await desk.context(session_id, budget)
 
 
 async def commit(desk: Desk, turn_id: str, messages: list[wire.NewMessage]) -> None:
-    await desk.sessions.commit("local", "s1", wire.Turn(turn_id=turn_id, messages=messages))
+    await desk.told("s1", turn_id, messages)
 
 
 async def test_a_session_that_does_not_exist_has_no_messages(desk: Desk) -> None:
-    assert await context(desk) == wire.SessionContext(session_id="s1", messages=[], dropped=0, tokens=0)
+    told = await context(desk)
+
+    assert (told.messages, told.dropped, told.tokens) == ([], 0, 0)
 
 
 async def test_the_dialogs_are_told_oldest_first(desk: Desk) -> None:

@@ -13,18 +13,31 @@ from tests.session_store.parts import Clock, desk_over, memory_store
 WITH_BODY = [
     ("POST", "/sessions"),
     ("PATCH", "/sessions/s1/title"),
-    ("POST", "/internal/sessions/s1/turns/append"),
-    ("POST", "/internal/sessions/s1/context"),
+    ("POST", "/sessions/s1/fork"),
+    ("POST", "/internal/sessions/s1/turns"),
+    ("POST", "/internal/sessions/s1/turns/commit"),
+    ("POST", "/internal/sessions/s1/turns/renew"),
+    ("POST", "/internal/sessions/s1/turns/abandon"),
 ]
-WITHOUT_BODY = [("POST", "/sessions/s1/clear"), ("POST", "/sessions/cleanup")]
-MAY_BE_EMPTY = {"/sessions", "/internal/sessions/s1/context"}
+WITHOUT_BODY = [
+    ("POST", "/sessions/s1/clear"),
+    ("POST", "/sessions/cleanup"),
+    ("POST", "/sessions/s1/branches/main/select"),
+]
+MAY_BE_EMPTY = {"/sessions", "/sessions/s1/fork"}
 WITH_ID = [
     ("GET", "/sessions/{id}"),
     ("DELETE", "/sessions/{id}"),
     ("POST", "/sessions/{id}/clear"),
     ("PATCH", "/sessions/{id}/title"),
-    ("POST", "/internal/sessions/{id}/turns/append"),
-    ("POST", "/internal/sessions/{id}/context"),
+    ("POST", "/sessions/{id}/fork"),
+    ("GET", "/sessions/{id}/branches"),
+    ("POST", "/sessions/{id}/branches/main/select"),
+    ("POST", "/sessions/s1/branches/{id}/select"),
+    ("POST", "/internal/sessions/{id}/turns"),
+    ("POST", "/internal/sessions/{id}/turns/commit"),
+    ("POST", "/internal/sessions/{id}/turns/renew"),
+    ("POST", "/internal/sessions/{id}/turns/abandon"),
 ]
 
 

@@ -2,7 +2,6 @@
 
 import aiohttp
 
-from sage_contracts import sessions as wire
 from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange
 
 
@@ -33,5 +32,4 @@ async def test_the_memory_says_how_full_it_is(place: Store, clock: Clock) -> Non
 
 async def talked(desk: Desk, session_id: str, dialogs: int) -> None:
     for number in range(dialogs):
-        turn = wire.Turn(turn_id=str(number), messages=exchange("q"))
-        await desk.sessions.commit("local", session_id, turn)
+        await desk.told(session_id, str(number), exchange("q"))

@@ -5,7 +5,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sage_contracts import sessions as wire
 from tests.session_store.parts import Clock, Desk, exchange
 
 MISSING = [
@@ -25,7 +24,7 @@ async def answer(http: aiohttp.ClientSession, method: str, path: str, body: obje
 
 
 async def talked(desk: Desk, session_id: str, turn_id: str = "1", question: str = "why?") -> None:
-    await desk.sessions.commit("local", session_id, wire.Turn(turn_id=turn_id, messages=exchange(question)))
+    await desk.told(session_id, turn_id, exchange(question))
 
 
 @pytest.mark.parametrize("body", [None, b"", b"{}", b'{"title": null}'])
@@ -73,7 +72,7 @@ async def test_sessions_are_listed_newest_first_with_totals(
         "id": "new",
         "title": "what?",
         "created_at": "2027-01-15T08:00:01.500000Z",
-        "last_active": "2027-01-15T08:00:01.500000Z",
+        "last_active": "2027-01-15T08:00:01.500001Z",
         "message_count": 2,
     }
     assert (listed["stats"], listed["has_more"], listed["next"]) == (
@@ -148,6 +147,7 @@ async def test_idle_sessions_are_cleaned_up(
     await talked(desk, "old")
     clock.now += 31 * 60
     await talked(desk, "new")
+    clock.now += 0.001
 
     cleaned = await answer(http, "POST", f"/sessions/cleanup{query}")
 

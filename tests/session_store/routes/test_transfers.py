@@ -20,8 +20,7 @@ FORMATS = ("sage", "openai", "open-webui")
 async def talked(desk: Desk, name: str = "s1") -> None:
     """A session of two turns, the second of which was asked anew on a branch that is the head now."""
     for number in range(2):
-        turn = wire.Turn(turn_id=str(number), messages=exchange(f"question {number}", f"answer {number}"))
-        await desk.sessions.commit("local", name, turn)
+        await desk.told(name, str(number), exchange(f"question {number}", f"answer {number}"))
     messages = (await desk.sessions.read("local", name)).messages
     await desk.branching.fork("local", name, wire.Fork(at=messages[2].id, before=True, name="again"))
     await desk.sessions.retitle("local", name, wire.Retitle(title="Two things"))
@@ -78,8 +77,7 @@ async def test_a_taken_id_is_left_to_who_has_it(http: aiohttp.ClientSession, des
 async def test_what_was_taken_in_goes_on_as_any_session(http: aiohttp.ClientSession, desk: Desk) -> None:
     _, answer = await sent(http, CHAT)
     (summary,) = answer["sessions"]
-    turn = wire.Turn(turn_id="1", messages=exchange("and another?", "a lime"))
-    await desk.sessions.commit("local", summary["id"], turn)
+    await desk.told(summary["id"], "1", exchange("and another?", "a lime"))
 
     found = await desk.sessions.read("local", summary["id"])
     assert (summary["title"], summary["created_at"], summary["message_count"]) == ("Trees", "2023-11-14T22:13:20Z", 3)

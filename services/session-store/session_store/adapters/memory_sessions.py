@@ -10,7 +10,7 @@ from session_store.adapters.memory_log import Log
 from session_store.domain.branches import BranchState, Forked, NewBranch, Reading, Unforked, Whole
 from session_store.domain.openings import BRANCHES_AT_MOST
 from session_store.domain.ports import Clock
-from session_store.domain.records import Appended, NewTurn, Page, Place, Record, SessionKey, Swept, Totals
+from session_store.domain.records import Page, Place, Record, SessionKey, Swept, Totals
 
 
 class MemorySessions:
@@ -26,15 +26,6 @@ class MemorySessions:
             log = self.begun(key, now_us, title)[0]
             log.choice = choice
             self.touch(log, now_us)
-
-    async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
-        log = self.begun(key, turn.now_us)[0]
-        if (seen := log.known.get(turn.turn_id)) is not None:
-            return Appended(message_count=0 if seen.part.first < log.base else seen.count, repeated=True)
-        part = log.append(log.head, turn)
-        log.learn(log.head, turn.turn_id, part, "done", None)
-        self.touch(log, turn.now_us)
-        return Appended(message_count=log.record.message_count, repeated=False)
 
     async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:
         log = self.found(key)

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
@@ -11,6 +10,8 @@ _PLAIN = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 """What JSON writes as it is."""
 
 _TRIED = 3
+_LAST_CASED = 0x1E943
+"""No character behind it has another form."""
 
 
 def needles(words: str) -> list[bytes]:
@@ -46,7 +47,7 @@ def _longest(words: str, *, is_cased: bool) -> str:
 def _written() -> Mapping[str, set[str]]:
     """The other ways to write each character that has some."""
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for code in range(128, sys.maxunicode + 1):
+    for code in range(128, _LAST_CASED + 1):
         folded = chr(code).casefold()
         if folded != chr(code):
             for character in folded:

@@ -7,13 +7,13 @@ from sage_chassis.redis_client import reached
 from sage_chassis.redis_commands import Argument, Client, Command, answered, send, send_all
 from sage_contracts.sessions import MemoryChoice
 from session_store.adapters import redis_matching, redis_reading
-from session_store.adapters.redis_branches import FIELDS, choice_text, encode, record_of, state_text, turn_key
+from session_store.adapters.redis_branches import FIELDS, choice_text, record_of, state_text
 from session_store.adapters.redis_index import RedisIndex, beside, known_activity
 from session_store.adapters.redis_keys import part, parts
 from session_store.adapters.redis_scripts import session_script
 from session_store.domain.branches import Forked, NewBranch, Reading, Unforked, Whole
-from session_store.domain.openings import BRANCHES_AT_MOST, REMEMBERED_TURNS
-from session_store.domain.records import Appended, NewTurn, Page, Place, Record, SessionKey, Swept, Totals
+from session_store.domain.openings import BRANCHES_AT_MOST
+from session_store.domain.records import Page, Place, Record, SessionKey, Swept, Totals
 
 GRACE_US = 60_000_000
 """An index entry without a session is left alone so long: the session may be about to be written."""
@@ -23,7 +23,7 @@ FOREVER_US = 2**53
 COUNTED = ("messages", "branches", "turns", "locks", "facts", "relations", "summaries")
 """What delete.lua counts, in its order."""
 
-_CREATE, _APPEND, _SELECT = session_script("create"), session_script("append"), session_script("select")
+_CREATE, _SELECT = session_script("create"), session_script("select")
 _FORK, _ENTITLE = session_script("fork"), session_script("entitle")
 _CLEAR, _RETITLE, _DELETE = session_script("clear"), session_script("retitle"), session_script("delete")
 
@@ -46,16 +46,6 @@ class RedisSessions:
         call = (parts(key), (now_us, self._ttl_ms, title, choice_text(choice)))
         async with reached():
             await _CREATE.run_each(self._redis, [call], before=[entering])
-
-    async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
-        entering = self._index.entering(key.owner, key.session_id, turn.now_us)
-        args: list[Argument] = [turn_key(turn.turn_id), turn.now_us, self._ttl_ms, REMEMBERED_TURNS, turn.auto_title]
-        args += [turn.dialogs, turn.instructions, turn.fixed_from, turn.fixed_count]
-        call = (parts(key), [*args, *map(encode, turn.messages)])
-        async with reached():
-            ((repeated, active_us, count, told),) = await _APPEND.run_each(self._redis, [call], before=[entering])
-        await self._noted(key, active_us, count)
-        return Appended(message_count=told, repeated=bool(repeated))
 
     async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:
         return await redis_reading.read(self._redis, key, branch)

@@ -12,7 +12,6 @@ from session_store.domain.openings import CommitOutcome, Held, Opening
 from session_store.domain.openings import Outcome as OpenOutcome
 from session_store.domain.ranges import Ranges
 from session_store.domain.records import (
-    Appended,
     Asked,
     Committed,
     NewTurn,
@@ -44,14 +43,6 @@ class StoredSessions(Protocol):
 
     async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> None:
         """Begin an empty session; one that exists is left as it is."""
-        ...
-
-    async def append(self, key: SessionKey, turn: NewTurn) -> Appended:
-        """
-        Add the turn's messages behind the others, all or none; the session begins with them if it does not exist.
-
-        A turn whose id was among the last thousand is not stored again. `auto_title` is taken where there is none.
-        """
         ...
 
     async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:

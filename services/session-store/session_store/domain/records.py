@@ -61,14 +61,6 @@ class NewTurn:
     interrupted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
-    """`message_count` is the session's right after this turn, also when the turn had been stored before."""
-
-    message_count: int
-    repeated: bool
-
-
 class Place(NamedTuple):
     """Where a session stands in the list of its owner's: by last activity, then by id."""
 

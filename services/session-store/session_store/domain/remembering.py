@@ -1,10 +1,7 @@
 """How the memories of an owner's sessions stand, for people to read."""
 
 from sage_contracts import sessions as wire
-from session_store.domain.keys import key_of
 from session_store.domain.memories import Memories
-from session_store.domain.ports import StoredTurns
-from session_store.domain.records import Asked, Window
 from session_store.domain.sessions import Sessions
 
 SHOWN_AT_MOST = 1_000
@@ -12,27 +9,9 @@ SHOWN_AT_MOST = 1_000
 
 
 class Remembering:
-    def __init__(self, memories: Memories, sessions: Sessions, turns: StoredTurns) -> None:
+    def __init__(self, memories: Memories, sessions: Sessions) -> None:
         self._memories = memories
         self._sessions = sessions
-        self._turns = turns
-
-    async def context(self, owner: str, session_id: str, asked: wire.ContextRequest) -> wire.SessionContext:
-        key = key_of(owner, session_id)
-
-        async def further(newest: int) -> Window:
-            return await self._turns.window(key, newest=newest)
-
-        window = await further(self._memories.window)
-        recalled = await self._memories.recalled(
-            Asked(key=key, window=window, budget_tokens=asked.budget_tokens), further
-        )
-        return wire.SessionContext(
-            session_id=session_id,
-            messages=list(recalled.messages),
-            dropped=recalled.dropped,
-            tokens=recalled.tokens,
-        )
 
     def config(self) -> wire.MemoryConfig:
         return wire.MemoryConfig(

@@ -1,4 +1,4 @@
-"""Conversations: begun, continued, listed, renamed, cleared, forgotten."""
+"""Conversations: begun, read, listed, renamed, cleared, forgotten."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -6,14 +6,13 @@ from dataclasses import replace
 
 from sage_contracts import names
 from sage_contracts import sessions as wire
-from sage_contracts.errors import BranchNotFound, InvalidRequest, StoreFull, StoreUnavailable
+from sage_contracts.errors import BranchNotFound, InvalidRequest, StoreFull
 from session_store.domain.branches import Reading, empty
 from session_store.domain.erasing import Erasing
 from session_store.domain.keys import key_of, missing
 from session_store.domain.memories import Memories
 from session_store.domain.ports import Clock, Ids, StoredSessions, Tally
 from session_store.domain.records import MICROS, Place, Record, SessionKey, cursor_of, place_of
-from session_store.domain.stamping import stamped
 from session_store.domain.transfers.conversations import Conversation
 from session_store.domain.travelling import arrived, travelling
 from session_store.domain.views import session_of, shown_title, summary_of
@@ -59,20 +58,6 @@ class Sessions:
         await self._stored.create(key, title=title, now_us=now_us, choice=new.memory)
         record = Record(session_id=key.session_id, created_us=now_us, active_us=now_us, title=title)
         return self._shown(empty(record, new.memory))
-
-    async def commit(self, owner: str, session_id: str, turn: wire.Turn) -> wire.TurnStored:
-        """Store a turn once, whole or not at all; the session begins with it if there is none of that id."""
-        try:
-            new = stamped(turn.turn_id, turn.messages, ids=self._ids, now_us=self._now_us())
-            appended = await self._stored.append(key_of(owner, session_id), new)
-        except InvalidRequest:
-            self._tally.turn("refused")
-            raise
-        except StoreUnavailable:
-            self._tally.turn("unavailable")
-            raise
-        self._tally.turn("repeated" if appended.repeated else "stored")
-        return wire.TurnStored(session_id=session_id, message_count=appended.message_count, repeated=appended.repeated)
 
     async def read(self, owner: str, session_id: str, query: wire.ReadQuery = HEAD) -> wire.Session:
         """Raises BranchNotFound when it has no such branch."""

@@ -8,12 +8,9 @@ from litestar.params import FromPath, JSONBody
 
 from sage_contracts import sessions as wire
 from sage_contracts import turns as turn_wire
-from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
 from session_store.domain.turns import Turns
 from session_store.routes.leaving import while_there
-
-_NOTHING_ASKED = wire.ContextRequest()
 
 
 @post(turn_wire.OPEN.route, status_code=turn_wire.OPEN.status)
@@ -57,29 +54,9 @@ async def abandon_turn(
     return await turns.abandon(owner, session_id, data)
 
 
-@post(wire.CONTEXT.route, status_code=wire.CONTEXT.status)
-async def read_context(
-    owner: NamedDependency[str],
-    session_id: FromPath[str],
-    remembering: NamedDependency[Remembering],
-    data: JSONBody[wire.ContextRequest] = _NOTHING_ASKED,
-) -> wire.SessionContext:
-    return await remembering.context(owner, session_id, data)
-
-
-@post(wire.COMMIT.route, status_code=wire.COMMIT.status)
-async def append_turn(
-    owner: NamedDependency[str],
-    session_id: FromPath[str],
-    data: JSONBody[wire.Turn],
-    sessions: NamedDependency[Sessions],
-) -> wire.TurnStored:
-    return await sessions.commit(owner, session_id, data)
-
-
 @get(wire.STATS.route, status_code=wire.STATS.status)
 async def session_stats(owner: NamedDependency[str], sessions: NamedDependency[Sessions]) -> wire.Stats:
     return await sessions.stats(owner)
 
 
-ROUTES = [open_turn, commit_turn, renew_turn, abandon_turn, read_context, append_turn, session_stats]
+ROUTES = [open_turn, commit_turn, renew_turn, abandon_turn, session_stats]
