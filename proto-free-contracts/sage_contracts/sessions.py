@@ -179,27 +179,6 @@ class Imported(Struct, frozen=True, kw_only=True):
     format: Literal["sage", "openai", "open-webui"]
 
 
-class MemoryConfig(Struct, frozen=True, kw_only=True):
-    backend: Backend
-    max_dialogs: int
-    config: dict[str, Any]
-    available_backends: tuple[Backend, ...] = BACKENDS
-
-
-class MemoryUse(Struct, frozen=True, kw_only=True):
-    """How full a session's short-term memory is: a dialog is a user message with what follows it."""
-
-    backend: Backend
-    dialog_count: int
-    max_dialogs: int
-    usage_percent: float
-
-
-class MemoryStats(Struct, frozen=True, kw_only=True):
-    total_sessions: int
-    sessions: dict[str, MemoryUse]
-
-
 LIST = Call("GET", "/sessions", ListQuery, Listed)
 CREATE = Call("POST", "/sessions", NewSession, Session)
 READ = Call("GET", "/sessions/{session_id}", ReadQuery, Session)
@@ -213,5 +192,3 @@ BRANCHES = Call("GET", "/sessions/{session_id}/branches", Empty, Branches)
 SELECT = Call("POST", "/sessions/{session_id}/branches/{branch}/select", Empty, Branch)
 EXPORT = Call("GET", "/sessions/{session_id}/export", ExportQuery, Opaque)
 IMPORT = Call("POST", "/sessions/import", Opaque, Imported)
-MEMORY_CONFIG = Call("GET", "/memory/config", Empty, MemoryConfig)
-MEMORY_STATS = Call("GET", "/memory/stats", Empty, MemoryStats)

@@ -10,13 +10,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Response
 from prometheus_client import CollectorRegistry
 
-from sage_contracts import chat, fleet, index, management, recollections, service, sessions
+from sage_contracts import chat, fleet, index, management, memory, recollections, service, sessions, turns
 from sage_contracts.call import Call, Empty, Opaque
 from tests.architecture.tree import SERVICE_FOLDERS
 
 OWN: dict[str, list[Any]] = {
     "chat-gateway": [chat, service],
-    "session-store": [sessions],
+    "session-store": [sessions, turns, memory],
     "rag-indexer": [index, recollections],
     "control-plane": [management, fleet],
 }

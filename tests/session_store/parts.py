@@ -9,24 +9,35 @@ from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 
+from sage_chassis import background
 from sage_chassis.health import Health
 from sage_chassis.redis_client import connect
 from sage_chassis.redis_commands import Client
 from sage_contracts import sessions as wire
 from sage_contracts import turns as turn_wire
+from sage_contracts.errors import ServiceUnavailable
+from sage_contracts.recollections import Recalled, Recollection
 from session_store.adapters.memory_erasures import MemoryErasures
 from session_store.adapters.memory_sessions import MemorySessions
+from session_store.adapters.memory_shelves import MemoryShelves
 from session_store.adapters.memory_turns import MemoryTurns
 from session_store.adapters.redis_sessions import RedisSessions
+from session_store.adapters.redis_shelves import RedisShelves
 from session_store.adapters.redis_turns import RedisTurns
+from session_store.adapters.tokenizer_files import TokenizerFiles
 from session_store.app import Parts, create_app
 from session_store.domain.branching import Branching
 from session_store.domain.erasing import Erasing
 from session_store.domain.memories import Memories
-from session_store.domain.memory.short_term import ShortTerm
+from session_store.domain.memory.choosing import memories_over
+from session_store.domain.memory.chores import Chores
+from session_store.domain.memory.shelves import Shelves
+from session_store.domain.memory.vectors import Recollected
+from session_store.domain.memory.window import NewestDialogs
+from session_store.domain.memory.words import likeness, words
 from session_store.domain.naming import Naming
 from session_store.domain.openings import Answered, Busy, Held, Opened, Opening, Stored
-from session_store.domain.ports import StoredSessions, StoredTurns
+from session_store.domain.ports import MemoryWork, OwedErasures, Scribe, StoredSessions, StoredTurns, WorkOutcome
 from session_store.domain.records import MICROS, NewTurn, Outcome, RemovalReason, SessionKey
 from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
@@ -58,6 +69,7 @@ class CountedTally:
     turns: Counter[str] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
     gone: Counter[str] = field(default_factory=Counter)
+    works: Counter[str] = field(default_factory=Counter)
 
     def turn(self, outcome: Outcome) -> None:
         self.turns[outcome] += 1
@@ -68,13 +80,51 @@ class CountedTally:
     def removed(self, reason: RemovalReason, count: int = 1) -> None:
         self.gone[reason] += count
 
+    def memory(self, work: MemoryWork, outcome: WorkOutcome) -> None:
+        self.works[f"{work} {outcome}"] += 1
+
+
+@dataclass
+class ListedRecollections:
+    """A rag-indexer of a few lines: what shares the most words with the question comes first."""
+
+    kept: dict[SessionKey, dict[str, Recollection]] = field(default_factory=dict)
+    away: bool = False
+
+    async def remember(self, key: SessionKey, items: Sequence[Recollection]) -> None:
+        self._reached()
+        self.kept.setdefault(key, {}).update({item.id: item for item in items})
+
+    async def recall(self, key: SessionKey, question: str, *, top_k: int) -> list[Recalled]:
+        self._reached()
+        items = list(self.kept.get(key, {}).values())
+        scores = likeness(words(question), [words(item.text) for item in items])
+        found = [
+            Recalled(id=item.id, text=item.text, at=item.at, position=item.position, score=score)
+            for item, score in zip(items, scores, strict=True)
+        ]
+        return sorted(found, key=lambda one: -one.score)[:top_k]
+
+    async def forget(self, key: SessionKey, ids: Sequence[str] | None) -> int:
+        self._reached()
+        items = self.kept.get(key, {})
+        gone = [name for name in items if ids is None or name in ids]
+        for name in gone:
+            del items[name]
+        return len(gone)
+
+    def _reached(self) -> None:
+        if self.away:
+            raise ServiceUnavailable("rag-indexer cannot be reached")
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One adapter, both of its halves."""
+    """One adapter, all of its parts."""
 
     sessions: StoredSessions
     turns: StoredTurns
+    shelves: Shelves
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +139,14 @@ class Desk:
     store: Store
     clock: Clock
     tally: CountedTally
+    memories: Memories
+    chores: Chores
+
+    async def remembered(self) -> None:
+        """Do now what is done in the background, until nothing is left to do."""
+        async with background.running(self.memories.run, self.chores.run):
+            await self.memories.idle()
+            await self.chores.idle()
 
     async def told(
         self, session_id: str, turn_id: str, messages: list[wire.NewMessage], *, owner: str = "local"
@@ -119,11 +177,11 @@ class Desk:
 
 def memory_store(clock: Clock) -> Store:
     sessions = MemorySessions(clock=clock)
-    return Store(sessions, MemoryTurns(sessions))
+    return Store(sessions, MemoryTurns(sessions), MemoryShelves(sessions))
 
 
 def redis_store(redis: Client, *, ttl_ms: int = 0) -> Store:
-    return Store(RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms))
+    return Store(RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms), RedisShelves(redis))
 
 
 _desks = itertools.count()
@@ -138,16 +196,23 @@ def desk_over(
     max_dialogs: int = 20,
     budget_tokens: int = 4_096,
     lease_seconds: float = 15.0,
+    backend: wire.Backend = "short_term",
+    recollected: Recollected | None = None,
+    scribe: Scribe | None = None,
+    owed: OwedErasures | None = None,
     naming: Naming | None = None,
 ) -> Desk:
     clock, tally = clock or Clock(), CountedTally()
     numbers, place = itertools.count(), next(_desks)
-    memory = ShortTerm(max_dialogs=max_dialogs, budget_tokens=budget_tokens)
-    memories = Memories({"short_term": memory}, "short_term", tally)
+    window = NewestDialogs(max_dialogs=max_dialogs, budget_tokens=budget_tokens, tokenizers=TokenizerFiles({}))
+    made = memories_over(
+        window, store.shelves, store.turns, recollected or ListedRecollections(), tally, clock=clock, scribe=scribe
+    )
+    memories = Memories(made.memories, backend, tally)
     sessions = Sessions(
         store.sessions,
         memories,
-        Erasing(memories, MemoryErasures(), needed=False),
+        Erasing(memories, owed or MemoryErasures(), needed=True),
         tally,
         clock=clock,
         ids=lambda: f"{place}-{next(numbers)}",
@@ -162,9 +227,9 @@ def desk_over(
         ids=lambda: f"{place}-t{next(numbers)}",
         naming=naming,
     )
-    transfers = Transfers(sessions, memories, clock=clock, ids=lambda: f"{place}-i{next(numbers)}")
-    remembering = Remembering(memories, sessions)
-    return Desk(sessions, branching, turns, remembering, transfers, store, clock, tally)
+    transfers = Transfers(sessions, memories, store.shelves, clock=clock, ids=lambda: f"{place}-i{next(numbers)}")
+    remembering = Remembering(memories, sessions, store.sessions, store.shelves)
+    return Desk(sessions, branching, turns, remembering, transfers, store, clock, tally, memories, made.chores)
 
 
 @asynccontextmanager

@@ -11,20 +11,23 @@ from litestar import Litestar
 from prometheus_client import CollectorRegistry
 
 from sage_chassis import app, background, logs, redis_client, settings
+from sage_chassis.client import ServiceClient
 from sage_chassis.health import Health
 from sage_chassis.settings import Listen
-from sage_contracts.sessions import Backend
 from session_store.adapters.gateway_scribe import GatewayScribe
+from session_store.adapters.indexed_recollections import IndexedRecollections
 from session_store.adapters.redis_durability import RedisDurability
 from session_store.adapters.redis_erasures import RedisErasures
 from session_store.adapters.redis_sessions import RedisSessions
+from session_store.adapters.redis_shelves import RedisShelves
 from session_store.adapters.redis_turns import RedisTurns
+from session_store.adapters.tokenizer_files import TokenizerFiles
 from session_store.domain.branching import Branching
 from session_store.domain.erasing import Erasing
 from session_store.domain.memories import Memories
-from session_store.domain.memory.short_term import ShortTerm
+from session_store.domain.memory.choosing import memories_over
+from session_store.domain.memory.window import NewestDialogs
 from session_store.domain.naming import Naming
-from session_store.domain.ports import Memory
 from session_store.domain.records import MICROS
 from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
@@ -40,6 +43,9 @@ from session_store.settings import PORT, PREFIX, Settings, read
 SERVICE = "session-store"
 
 SWEEP_SECONDS = 30.0
+
+RECALL_SECONDS = 2.0
+"""How long a turn waits for the rag-indexer before it goes on with the window alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,25 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     ttl_ms = int(config.ttl_seconds * 1000)
     stored, held = RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms)
     tally = Metrics(registry)
-    registered: dict[Backend, Memory] = {
-        "short_term": ShortTerm(max_dialogs=config.max_dialogs, budget_tokens=config.budget_tokens)
-    }
-    memories = Memories(registered, config.memory_backend, tally)
-    erasing = Erasing(memories, RedisErasures(redis), needed="vdb" in registered)
+    scribe = GatewayScribe(http, config.gateway_url, model=config.model)
+    indexer = ServiceClient(http, config.indexer_url, name="rag-indexer", timeout=RECALL_SECONDS)
+    window = NewestDialogs(
+        max_dialogs=config.max_dialogs,
+        budget_tokens=config.budget_tokens,
+        tokenizers=TokenizerFiles(config.tokenizer_paths()),
+    )
+    shelves = RedisShelves(redis)
+    made = memories_over(
+        window,
+        shelves,
+        held,
+        IndexedRecollections(indexer),
+        tally,
+        clock=time.time,
+        scribe=scribe if config.model else None,
+    )
+    memories = Memories(made.memories, config.memory_backend, tally)
+    erasing = Erasing(memories, RedisErasures(redis), needed=True)
     sessions = Sessions(
         stored,
         memories,
@@ -75,10 +95,9 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         ids=new_id,
         ttl_us=int(config.ttl_seconds * MICROS),
     )
-    scribe = GatewayScribe(http, config.gateway_url, model=config.model)
     naming = Naming(stored, scribe) if config.titles == "model" else None
     turns = Turns(held, memories, tally, times=Times(time.time), ids=new_id, naming=naming)
-    loops = [durability.tell_once, memories.run, background.every(SWEEP_SECONDS, erasing.sweep)]
+    loops = [durability.tell_once, memories.run, background.every(SWEEP_SECONDS, erasing.sweep), *made.loops]
     if naming is not None:
         loops.append(naming.run)
 
@@ -93,8 +112,8 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
                 sessions=sessions,
                 branching=Branching(stored, clock=time.time),
                 turns=turns,
-                remembering=Remembering(memories, sessions),
-                transfers=Transfers(sessions, memories, clock=time.time, ids=new_id),
+                remembering=Remembering(memories, sessions, stored, shelves),
+                transfers=Transfers(sessions, memories, shelves, clock=time.time, ids=new_id),
             )
     finally:
         await turns.close()

@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter
 
+from session_store.domain.ports import MemoryWork, WorkOutcome
 from session_store.domain.records import Outcome, RemovalReason
 
 
@@ -28,6 +29,13 @@ class Metrics:
             registry=registry,
         )
 
+        self._memory = Counter(
+            "sage_session_store_memory_work_total",
+            "What memories did beside the turns: remember, recall, summarise, extract; done, failed or dropped.",
+            ("work", "outcome"),
+            registry=registry,
+        )
+
     def turn(self, outcome: Outcome) -> None:
         self._turns.labels(outcome).inc()
 
@@ -37,3 +45,6 @@ class Metrics:
 
     def removed(self, reason: RemovalReason, count: int = 1) -> None:
         self._removed.labels(reason).inc(count)
+
+    def memory(self, work: MemoryWork, outcome: WorkOutcome) -> None:
+        self._memory.labels(work, outcome).inc()

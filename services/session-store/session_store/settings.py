@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -32,7 +33,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     memory_backend: Annotated[
         Backend,
         Meta(
-            description="What the engine is told of a conversation. Now short_term: its newest dialogs.",
+            description="What a session remembers that chooses nothing itself: short_term its newest dialogs, vdb also"
+            " turns by meaning, kv facts, graph relations.",
             extra={"env": BACKEND_VARIABLE},
         ),
     ] = "short_term"
@@ -61,18 +63,38 @@ class Settings(Struct, frozen=True, kw_only=True):
         str, Meta(pattern=HTTP_URL, description="Where chat-gateway is.", extra={"env": "SAGE_CHAT_GATEWAY_URL"})
     ] = "http://127.0.0.1:8011"
 
+    indexer_url: Annotated[
+        str,
+        Meta(
+            pattern=HTTP_URL,
+            description="Where rag-indexer is, which keeps what vdb remembers.",
+            extra={"env": "SAGE_RAG_INDEXER_URL"},
+        ),
+    ] = "http://127.0.0.1:8013"
+    tokenizers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Tokenizers to count with: model=path/to/tokenizer.json, with commas; * is every other model."
+            " Of models without one, tokens are estimated."
+        ),
+    ] = ()
+
+    def tokenizer_paths(self) -> dict[str, Path]:
+        """SettingsError for what is not model=path."""
+        pairs = [entry.partition("=") for entry in self.tokenizers]
+        if wrong := [model for model, mark, path in pairs if not (model.strip() and mark and path.strip())]:
+            raise SettingsError(f"{PREFIX}TOKENIZERS: {wrong[0]!r} is not model=path/to/tokenizer.json")
+        return {model.strip(): Path(path.strip()).expanduser() for model, _, path in pairs}
+
     @property
     def ttl_seconds(self) -> float:
         return seconds_of(self.ttl)
 
 
 def read(env: Mapping[str, str] = os.environ) -> Settings:
-    """SettingsError, which names the variable, also for a memory that is not there yet."""
+    """SettingsError, which names the variable."""
     found = settings.load(Settings, prefix=PREFIX, env=env)
-    if found.memory_backend != "short_term":
-        raise SettingsError(
-            f"{BACKEND_VARIABLE}={found.memory_backend}: this memory comes with a later version; use short_term"
-        )
+    found.tokenizer_paths()
     if found.titles == "model" and not found.model:
         raise SettingsError(f"{PREFIX}TITLES=model needs SAGE_SESSION_MODEL: the model that is to write them")
     return found

@@ -134,6 +134,7 @@ async def test_a_session_is_deleted_once(http: aiohttp.ClientSession, desk: Desk
                 "facts": 0,
                 "relations": 0,
                 "summaries": 0,
+                "vectors": 0,
             },
         },
     )

@@ -6,12 +6,13 @@ import aiohttp
 import msgspec
 import pytest
 
+from sage_contracts import memory
 from sage_contracts import sessions as wire
 from sage_contracts.errors import SessionNotFound, StoreUnavailable
 from session_store.domain.branches import Whole
 from session_store.domain.records import MICROS, SessionKey
 from tests.fakes.bad_bodies import BAD_BODIES
-from tests.session_store.domain.transfers.test_transfers_formats import CHAT, ITEMS, OWN, changed
+from tests.session_store.domain.transfers.test_transfers_formats import CHAT, ITEMS, NOTE, OWN, changed
 from tests.session_store.parts import NOON, Clock, Desk, desk_over, exchange, memory_store
 
 FORMATS = ("sage", "openai", "open-webui")
@@ -59,6 +60,44 @@ async def test_a_session_deleted_and_taken_in_again_is_the_same(http: aiohttp.Cl
     assert {one.name: one.message_count for one in (await desk.branching.branches("local", "s1")).branches} == {
         one.name: one.message_count for one in branches.branches
     }
+
+
+async def test_what_is_remembered_travels_with_its_provenance(http: aiohttp.ClientSession, desk: Desk) -> None:
+    made = await desk.sessions.create("local", wire.NewSession(memory=wire.MemoryChoice(backend="kv")))
+    await desk.told(made.id, "1", exchange("Remember that my cat is called Tom."))
+    await desk.remembered()
+    by_hand = memory.NewFacts(facts=[memory.NewFact(key="drinks", value="tea")])
+    await desk.remembering.put("local", made.id, by_hand)
+    before = await desk.remembering.items("local", made.id)
+    file = await exported(http, made.id)
+    await desk.sessions.delete("local", made.id)
+
+    status, _ = await sent(http, file)
+    await desk.remembered()
+
+    after = await desk.remembering.items("local", made.id)
+    assert (status, after) == (200, before)
+    assert [item.message_id is None for item in before.items].count(True) == 1
+    assert len(before.items) == 2
+    assert (await exported(http, made.id))["notes"] == file["notes"]
+
+
+@pytest.mark.parametrize(
+    ("sent_as", "remembered"),
+    [
+        ({"items": [{"role": "user", "content": "Remember that my cat is called Tom."}]}, ["my cat is called Tom"]),
+        (OWN | {"notes": {"facts": [NOTE | {"message_id": "m1", "text": "brought"}]}}, ["brought"]),
+        (OWN, []),
+    ],
+)
+async def test_what_brings_no_memory_is_remembered_as_if_said_here(sent_as: Any, remembered: list[str]) -> None:
+    clock = Clock()
+    desk = desk_over(memory_store(clock), clock, backend="kv")
+    taken = await desk.transfers.take_in("local", sent_as)
+    await desk.remembered()
+
+    found = await desk.remembering.items("local", taken.sessions[0].id)
+    assert [item.text for item in found.items] == remembered
 
 
 async def test_a_taken_id_is_left_to_who_has_it(http: aiohttp.ClientSession, desk: Desk) -> None:
@@ -133,7 +172,7 @@ async def test_one_that_is_wrong_keeps_all_of_a_list_out(http: aiohttp.ClientSes
     ("change", "value", "told"),
     [
         ("id", "cleanup", "id: 'cleanup' is reserved"),
-        ("memory", {"backend": "graph"}, "memory.backend 'graph' is not set up here: short_term"),
+        ("memory", {"backend": "tape"}, "memory.backend: Invalid enum value 'tape'"),
         ("branches", {f"b{n}": "m2" for n in range(100)} | {"main": "m2"}, "it has more than 100 branches"),
     ],
 )
@@ -189,7 +228,7 @@ async def test_a_store_that_goes_away_in_the_middle_keeps_nothing() -> None:
             taken.append(key)
             return await put(key, new)
 
-    failing = desk_over(type(store)(Failing(), store.turns), clock)
+    failing = desk_over(type(store)(Failing(), store.turns, store.shelves), clock)
     with pytest.raises(StoreUnavailable):
         await failing.transfers.take_in("local", [OWN, OWN, OWN])
 

@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 
 from chat_gateway.domain.overviews import Overview
 from sage_chassis.health import version_of
-from sage_contracts import chat, index, management, sessions
+from sage_contracts import chat, index, management, memory, sessions
 from sage_contracts import service as wire
 from sage_contracts.service import Health, Info
 
@@ -17,7 +17,7 @@ ENDPOINTS = {
     "embeddings": chat.EMBEDDINGS.path,
     "models": chat.MODELS.path,
     "sessions": sessions.LIST.path,
-    "memory": sessions.MEMORY_STATS.path,
+    "memory": memory.STATS.path,
     "index": index.STATUS.path,
     "search": index.SEARCH.path,
     "management": management.INFO.path,

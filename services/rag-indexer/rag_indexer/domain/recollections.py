@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,12 +17,16 @@ from sage_contracts import names
 from sage_contracts import recollections as wire
 from sage_contracts.errors import InvalidRequest
 
-WORDS_WEIGHT = 0.6
-MEANING_WEIGHT = 0.4
+WORDS_WEIGHT = 0.5
+MEANING_WEIGHT = 0.5
 """What was said is short and plain, so a weak encoder helps more than it does with documents."""
 
 CANDIDATES = 40
 """Fetched of each kind, before the two rankings become one."""
+
+
+_WHO = re.compile(r"^(?:user|assistant): ", re.MULTILINE)
+"""Who says it stands in the text, and says nothing of its meaning."""
 
 
 class StoredRecollection(Struct, frozen=True, kw_only=True):
@@ -104,13 +109,14 @@ class Recollections:
         return wire.Gone(removed=await self._store.remove(tenant, request.ids))
 
     def _kept(self, tenant: str, items: Sequence[wire.Recollection]) -> list[Kept]:
-        dense = self._encoder.encode([item.text for item in items])
+        said = [_WHO.sub("", item.text) for item in items]
+        dense = self._encoder.encode(said)
         return [
             Kept(
                 StoredRecollection(tenant=tenant, id=item.id, text=item.text, at=item.at, position=item.position),
-                Vectors(self._terms.of_passage(item.text), vector),
+                Vectors(self._terms.of_passage(text), vector),
             )
-            for item, vector in zip(items, dense, strict=True)
+            for item, text, vector in zip(items, said, dense, strict=True)
         ]
 
     def _query(self, text: str) -> Vectors:

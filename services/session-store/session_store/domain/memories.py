@@ -52,6 +52,8 @@ class Memories:
 
     async def recalled(self, asked: Asked, further: Further) -> Recalled:
         found = await self.of(asked.window.choice).recall(asked, further)
+        if found.notice:
+            log.warning("memory not recalled", extra={"session": asked.key.session_id, "why": found.notice})
         self._tally.context(kept=len(found.messages), dropped=found.dropped)
         return found
 
@@ -60,6 +62,7 @@ class Memories:
         try:
             self._waiting.put_nowait(committed)
         except asyncio.QueueFull:
+            self._tally.memory("remember", "dropped")
             log.warning("turn not remembered", extra={"session": committed.key.session_id, "why": "too many wait"})
 
     async def run(self) -> None:
@@ -69,7 +72,14 @@ class Memories:
             try:
                 await self.of(committed.choice).remember(committed)
             except Exception:
+                self._tally.memory("remember", "failed")
                 log.exception("turn not remembered", extra={"session": committed.key.session_id})
+            finally:
+                self._waiting.task_done()
+
+    async def idle(self) -> None:
+        """Returns once nothing waits to be remembered."""
+        await self._waiting.join()
 
     async def erase(self, key: SessionKey) -> dict[str, int]:
         """Of every memory, whichever the session had: it may have had another. SageError as Memory.erase."""

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from sage_contracts.memory import MemoryItem
-from sage_contracts.sessions import Backend, MemoryChoice, MemoryUse, Message
+from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
+from sage_contracts.sessions import Backend, MemoryChoice, Message
 from sage_contracts.turns import MemoryHit
 from session_store.domain.branches import Forked, NewBranch, Reading, Whole
 from session_store.domain.openings import CommitOutcome, Held, Opening
@@ -25,6 +25,9 @@ from session_store.domain.records import (
     Totals,
     Window,
 )
+
+MemoryWork = Literal["remember", "recall", "summarise", "extract"]
+WorkOutcome = Literal["done", "failed", "dropped"]
 
 Clock = Callable[[], float]
 """Seconds since 1970."""
@@ -194,6 +197,14 @@ class Memory(Protocol):
         """
         ...
 
+    async def put(self, key: SessionKey, facts: Sequence[NewFact]) -> list[MemoryItem]:
+        """Remember what a person has written. InvalidRequest where this memory keeps no facts."""
+        ...
+
+    def notice(self) -> str | None:
+        """What keeps it from working as it should now, for people to read."""
+        ...
+
     def use(self, dialog_count: int, choice: MemoryChoice | None = None) -> MemoryUse:
         """How full the memory of a session with so many dialogs is."""
         ...
@@ -223,9 +234,20 @@ class Scribe(Protocol):
         ...
 
 
+class Tokenizers(Protocol):
+    """The tokenizers of models, where they are here."""
+
+    async def counter(self, model: str | None) -> Callable[[str], int] | None:
+        """What counts the tokens of a text for this model; None where there is none, or it cannot be read."""
+        ...
+
+    def models(self) -> list[str]: ...
+
+
 class Tally(Protocol):
     """Counts what happened, by names from closed sets."""
 
     def turn(self, outcome: Outcome) -> None: ...
     def context(self, *, kept: int, dropped: int) -> None: ...
     def removed(self, reason: RemovalReason, count: int = 1) -> None: ...
+    def memory(self, work: MemoryWork, outcome: WorkOutcome) -> None: ...

@@ -1,67 +1,71 @@
-"""The memory that is the conversation itself: its newest dialogs, as many as fit."""
+"""The memory that is the conversation itself: its newest dialogs, and a summary of those that fell out."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sage_contracts.memory import MemoryItem
-from sage_contracts.sessions import Backend, MemoryChoice, MemoryUse
-from session_store.domain.memory.tokens import FRAME, PART
-from session_store.domain.memory.trimming import trim
+from sage_contracts.errors import InvalidRequest
+from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
+from sage_contracts.sessions import Backend, MemoryChoice
+from session_store.domain.memory.fitting import fitted, hit_of
+from session_store.domain.memory.notes import item_of, latest, on_branch
+from session_store.domain.memory.summaries import Summaries
+from session_store.domain.memory.window import NewestDialogs, hit_budget
 from session_store.domain.ports import Further, Recalled
 from session_store.domain.ranges import Ranges
 from session_store.domain.records import Asked, Committed, SessionKey
 
 
 class ShortTerm:
-    """Implements Memory. `budget_tokens` counts where the request gives none."""
+    """Implements Memory. Without `summaries` what falls out of the window is dropped."""
 
     backend: Backend = "short_term"
 
-    def __init__(self, *, max_dialogs: int, budget_tokens: int) -> None:
-        self._max_dialogs = max_dialogs
-        self._budget_tokens = budget_tokens
+    def __init__(self, window: NewestDialogs, summaries: Summaries | None = None) -> None:
+        self._window = window
+        self._summaries = summaries
 
     @property
     def max_dialogs(self) -> int:
-        return self._max_dialogs
+        return self._window.max_dialogs
 
     async def recall(self, asked: Asked, further: Further) -> Recalled:
-        budget = self._budget_tokens if asked.budget_tokens is None else asked.budget_tokens
-        window = asked.window
-        while True:
-            told = trim(window.fixed, window.tail, budget_tokens=budget, max_dialogs=self._max_dialogs)
-            if told.full or len(window.tail) == window.total:
-                dropped = window.total - window.instructions - told.spoken
-                return Recalled(told.messages, dropped, told.tokens)
-            window = await further(4 * len(window.tail))
+        budget = self._window.budget(asked)
+        count = await self._window.count(asked.model)
+        told = await self._window.told(asked, further, budget_tokens=budget, count=count)
+        if not told.dropped or self._summaries is None:
+            return Recalled(told.messages, told.dropped, told.tokens)
+        reserve = hit_budget(budget)
+        told = await self._window.told(asked, further, budget_tokens=budget - reserve, count=count)
+        self._summaries.fell_out(asked.key, asked.window.branch, told.first)
+        summary = await self._summaries.latest(asked.key, told.ranges)
+        hits = fitted([] if summary is None else [hit_of(summary, 1.0)], budget_tokens=reserve, count=count)
+        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens)
 
     async def remember(self, committed: Committed) -> None:
-        """The conversation is all there is."""
+        if self._summaries is not None:
+            await self._summaries.continue_after(committed)
 
     async def items(self, key: SessionKey, ranges: Ranges) -> list[MemoryItem]:
-        del key, ranges
-        return []
+        if self._summaries is None:
+            return []
+        return [item_of(note) for note in latest(on_branch(await self._summaries.all(key), ranges))]
 
     async def forget(self, key: SessionKey, item_id: str) -> bool:
-        del key, item_id
-        return False
+        return self._summaries is not None and await self._summaries.forget(key, item_id)
 
     async def erase(self, key: SessionKey) -> dict[str, int]:
         del key
         return {}
 
+    async def put(self, key: SessionKey, facts: Sequence[NewFact]) -> list[MemoryItem]:
+        del key, facts
+        raise InvalidRequest("the memory of this session, short_term, keeps no facts: choose kv or graph")
+
+    def notice(self) -> None:
+        return None
+
     def use(self, dialog_count: int, choice: MemoryChoice | None = None) -> MemoryUse:
-        del choice
-        held = min(dialog_count, self._max_dialogs)
-        return MemoryUse(
-            backend=self.backend,
-            dialog_count=held,
-            max_dialogs=self._max_dialogs,
-            usage_percent=round(100 * held / self._max_dialogs, 1),
-        )
+        return self._window.use(self.backend, dialog_count, choice)
 
     def settings(self) -> dict[str, Any]:
-        return {
-            "max_dialogs": self._max_dialogs,
-            "budget_tokens": self._budget_tokens,
-            "tokens": f"estimated: 4 Latin letters or 1 CJK character a token, {FRAME} a message, {PART} an image",
-        }
+        return {**self._window.settings(), "summaries": self._summaries is not None}

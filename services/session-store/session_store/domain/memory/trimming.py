@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sage_contracts.sessions import Message
 from session_store.domain.instructions import instructs, is_unanswered
-from session_store.domain.memory.tokens import estimate
+from session_store.domain.memory.tokens import Count, message_tokens, text_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,27 @@ class Trimmed:
         return [*self.fixed, *(message for dialog in self.dialogs for message in dialog)]
 
 
-def trim(fixed: Sequence[Message], tail: Sequence[Message], *, budget_tokens: int, max_dialogs: int) -> Trimmed:
+def trim(
+    fixed: Sequence[Message],
+    tail: Sequence[Message],
+    *,
+    budget_tokens: int,
+    max_dialogs: int,
+    count: Count = text_tokens,
+) -> Trimmed:
     """
     `fixed`, then the newest whole dialogs of `tail`, without a gap and never over the budget.
 
     A newest dialog that alone does not fit leaves `fixed` alone: what is asked now stands in the request itself.
     `fixed` that does not fit leaves nothing: without its instructions a conversation is another one.
     """
-    room = budget_tokens - sum(map(estimate, fixed))
+    room = budget_tokens - sum(message_tokens(message, count) for message in fixed)
     if room < 0:
         return Trimmed((), (), 0, full=True)
     kept: list[list[Message]] = []
     is_full = False
     for dialog in reversed(dialogs(tail)):
-        needed = sum(map(estimate, dialog))
+        needed = sum(message_tokens(message, count) for message in dialog)
         is_full = needed > room or len(kept) == max_dialogs
         if is_full:
             break

@@ -1,0 +1,221 @@
+"""The memory of turns by meaning: each is kept by the rag-indexer, and found again by what is asked now."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sage_contracts.errors import InvalidRequest, SageError
+from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
+from sage_contracts.recollections import Recalled as Found
+from sage_contracts.recollections import Recollection
+from sage_contracts.sessions import Backend, MemoryChoice
+from sage_contracts.turns import MemoryHit
+from session_store.domain import ranges as within
+from session_store.domain.memory.fitting import fitted, hit_of
+from session_store.domain.memory.notes import Note, item_of, latest, micros, on_branch
+from session_store.domain.memory.shelves import Shelves
+from session_store.domain.memory.window import NewestDialogs, Told, hit_budget
+from session_store.domain.ports import Further, Recalled, Tally
+from session_store.domain.ranges import Ranges
+from session_store.domain.records import Asked, Committed, Placed, SessionKey
+from session_store.domain.texts import text_of
+
+log = logging.getLogger(__name__)
+
+PIECE_CHARS = 1_200
+"""A turn is kept whole up to this length, a longer one in pieces: the mean of many words means little."""
+
+PIECES_AT_MOST = 40
+SHOWN_CHARS = 300
+QUESTION_CHARS = 4_000
+TOP = 60
+WORTH = 0.07
+"""A hit below this answers nothing."""
+
+RECENT = 0.15
+HALF_LIFE = 100
+"""Messages after which a turn's being recent counts half."""
+
+OWED_AT_MOST = 1_000
+
+
+class Recollected(Protocol):
+    """What was said, by meaning. Raises SageError where it cannot be reached."""
+
+    async def remember(self, key: SessionKey, items: Sequence[Recollection]) -> None: ...
+
+    async def recall(self, key: SessionKey, question: str, *, top_k: int) -> list[Found]: ...
+
+    async def forget(self, key: SessionKey, ids: Sequence[str] | None) -> int: ...
+
+
+class Vectors:
+    """Implements Memory. Without the rag-indexer it tells the window alone, says so, and keeps turns for later."""
+
+    backend: Backend = "vdb"
+
+    def __init__(self, window: NewestDialogs, shelves: Shelves, recollected: Recollected, tally: Tally) -> None:
+        self._window = window
+        self._shelves = shelves
+        self._recollected = recollected
+        self._tally = tally
+        self._owed: deque[tuple[SessionKey, list[Recollection]]] = deque(maxlen=OWED_AT_MOST)
+        self._storing = asyncio.Lock()
+        self._trouble: str | None = None
+
+    @property
+    def max_dialogs(self) -> int:
+        return self._window.max_dialogs
+
+    async def recall(self, asked: Asked, further: Further) -> Recalled:
+        budget, count = self._window.budget(asked), await self._window.count(asked.model)
+        told = await self._window.told(asked, further, budget_tokens=budget, count=count)
+        question = asked.question.strip()[:QUESTION_CHARS]
+        if not told.dropped or not question:
+            return Recalled(told.messages, told.dropped, told.tokens)
+        try:
+            found = await self._recollected.recall(asked.key, question, top_k=TOP)
+        except SageError as error:
+            self._tally.memory("recall", "failed")
+            self._trouble = f"what lies further back cannot be searched now: {error.message}"
+            return Recalled(told.messages, told.dropped, told.tokens, notice=self._trouble)
+        self._trouble = None
+        self._tally.memory("recall", "done")
+        reserve = hit_budget(budget)
+        told = await self._window.told(asked, further, budget_tokens=budget - reserve, count=count)
+        hits = fitted(_bearing(found, told), budget_tokens=reserve, count=count)
+        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens)
+
+    async def remember(self, committed: Committed) -> None:
+        notes = _pieces(committed.messages)
+        if not notes or not await self._shelves.add(committed.key, "memory", [_shown(note) for note in notes]):
+            return
+        if len(self._owed) == OWED_AT_MOST:
+            self._tally.memory("remember", "dropped")
+        self._owed.append((committed.key, [_recollection(note) for note in notes]))
+        await self.store_owed()
+
+    async def store_owed(self) -> None:
+        """Hand over what the rag-indexer has not taken yet, oldest first, until it fails."""
+        async with self._storing:
+            while self._owed:
+                key, items = self._owed[0]
+                try:
+                    await self._store(key, items)
+                except SageError as error:
+                    self._tally.memory("remember", "failed")
+                    self._trouble = f"{len(self._owed)} turns wait to be remembered: {error.message}"
+                    log.warning("turns wait to be remembered", extra={"turns": len(self._owed), "error": error.code})
+                    return
+                self._tally.memory("remember", "done")
+                self._trouble = None
+                if self._owed and self._owed[0][1] is items:
+                    self._owed.popleft()
+
+    async def items(self, key: SessionKey, ranges: Ranges) -> list[MemoryItem]:
+        return [item_of(note) for note in latest(on_branch(await self._shelves.all(key, "memory"), ranges))]
+
+    async def forget(self, key: SessionKey, item_id: str) -> bool:
+        """By meaning first: while that fails the item still stands, and can be forgotten again."""
+        if not any(note.id == item_id for note in await self._shelves.all(key, "memory")):
+            return False
+        await self._recollected.forget(key, [item_id])
+        return bool(await self._shelves.remove(key, "memory", item_id))
+
+    async def erase(self, key: SessionKey) -> dict[str, int]:
+        for owed in [owed for owed in self._owed if owed[0] == key]:
+            self._owed.remove(owed)
+        return {"vectors": await self._recollected.forget(key, None)}
+
+    async def put(self, key: SessionKey, facts: Sequence[NewFact]) -> list[MemoryItem]:
+        del key, facts
+        raise InvalidRequest("the memory of this session, vdb, keeps no facts: choose kv or graph")
+
+    def notice(self) -> str | None:
+        return self._trouble
+
+    def use(self, dialog_count: int, choice: MemoryChoice | None = None) -> MemoryUse:
+        return self._window.use(self.backend, dialog_count, choice)
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            **self._window.settings(),
+            "found_by": "meaning and words, in the rag-indexer",
+            "waiting": len(self._owed),
+        }
+
+    async def _store(self, key: SessionKey, items: Sequence[Recollection]) -> None:
+        """A session that was deleted, cleared or made to forget meanwhile must not come back by this."""
+        await self._recollected.remember(key, items)
+        kept = {note.id for note in await self._shelves.all(key, "memory")}
+        if gone := [item.id for item in items if item.id not in kept]:
+            await self._recollected.forget(key, gone)
+
+
+def _bearing(found: Sequence[Found], told: Told) -> list[MemoryHit]:
+    """Of this branch, not in the window already, and worth telling; the likest first, of the like the newer."""
+    newest = max((part.behind for part in told.ranges), default=0)
+    there = [one for one in found if within.holds(told.ranges, one.position) and one.position not in told.positions]
+    scored = [(one, (1 - RECENT) * one.score + RECENT * 0.5 ** ((newest - one.position) / HALF_LIFE)) for one in there]
+    ranked = sorted(((one, score) for one, score in scored if one.score >= WORTH), key=lambda pair: -pair[1])
+    return [hit_of(_note_of(one), score) for one, score in ranked]
+
+
+def _note_of(found: Found) -> Note:
+    return Note(
+        id=found.id,
+        kind="turn",
+        text=found.text,
+        at_us=micros(found.at),
+        position=found.position,
+        message_id=found.id.partition(".")[0],
+    )
+
+
+def _pieces(messages: Sequence[Placed]) -> list[Note]:
+    """
+    The turn as one text where that is short, else each message's in pieces.
+
+    It stands where its last message stands: on a branch that leaves within the turn it is not known.
+    """
+    said = [placed for placed in messages if placed.message.role in {"user", "assistant"} and _text(placed)]
+    if not said:
+        return []
+    whole = "\n".join(_spoken(placed) for placed in said)
+    if len(whole) <= PIECE_CHARS:
+        return [_note(said[0], whole, said[-1].position, 0)]
+    notes: list[Note] = []
+    for placed in said:
+        text = _spoken(placed)
+        cuts = range(0, len(text), PIECE_CHARS)
+        notes += [_note(placed, text[at : at + PIECE_CHARS], placed.position, n) for n, at in enumerate(cuts)]
+    return notes[:PIECES_AT_MOST]
+
+
+def _note(placed: Placed, text: str, position: int, number: int) -> Note:
+    said_us = micros(placed.message.timestamp.timestamp())
+    name = placed.message.id if not number else f"{placed.message.id}.{number}"
+    return Note(id=name, kind="turn", text=text, at_us=said_us, position=position, message_id=placed.message.id)
+
+
+def _shown(note: Note) -> Note:
+    if len(note.text) <= SHOWN_CHARS:
+        return note
+    shown = note.text[: SHOWN_CHARS - 1] + "…"
+    return Note(
+        id=note.id, kind="turn", text=shown, at_us=note.at_us, position=note.position, message_id=note.message_id
+    )
+
+
+def _recollection(note: Note) -> Recollection:
+    return Recollection(id=note.id, text=note.text, at=note.at_us / 1_000_000, position=note.position or 0)
+
+
+def _spoken(placed: Placed) -> str:
+    return f"{placed.message.role}: {_text(placed)}"
+
+
+def _text(placed: Placed) -> str:
+    return text_of(placed.message.content).strip()
