@@ -141,6 +141,7 @@ class Desk:
     tally: CountedTally
     memories: Memories
     chores: Chores
+    erasing: Erasing
 
     async def remembered(self) -> None:
         """Do now what is done in the background, until nothing is left to do."""
@@ -209,10 +210,11 @@ def desk_over(
         window, store.shelves, store.turns, recollected or ListedRecollections(), tally, clock=clock, scribe=scribe
     )
     memories = Memories(made.memories, backend, tally)
+    erasing = Erasing(memories, owed or MemoryErasures(), needed=True)
     sessions = Sessions(
         store.sessions,
         memories,
-        Erasing(memories, owed or MemoryErasures(), needed=True),
+        erasing,
         tally,
         clock=clock,
         ids=lambda: f"{place}-{next(numbers)}",
@@ -229,7 +231,7 @@ def desk_over(
     )
     transfers = Transfers(sessions, memories, store.shelves, clock=clock, ids=lambda: f"{place}-i{next(numbers)}")
     remembering = Remembering(memories, sessions, store.sessions, store.shelves)
-    return Desk(sessions, branching, turns, remembering, transfers, store, clock, tally, memories, made.chores)
+    return Desk(sessions, branching, turns, remembering, transfers, store, clock, tally, memories, made.chores, erasing)
 
 
 @asynccontextmanager

@@ -12,9 +12,10 @@ from redis.asyncio import Redis
 
 from sage_contracts import sessions as wire
 from sage_contracts.errors import StoreFull, StoreUnavailable
+from session_store.domain.memory.notes import Note
 from tests.fakes.redis_server import RedisServer, redis_server, until
 from tests.session_store.domain.transfers.test_transfers_formats import OWN
-from tests.session_store.parts import Desk, desk_over, exchange, redis_client, redis_store
+from tests.session_store.parts import Desk, desk_over, exchange, key, redis_client, redis_store
 
 BIG = "x" * 4_096
 Change = Callable[[Desk], Awaitable[object]]
@@ -30,6 +31,7 @@ CHANGES: dict[str, Change] = {
     "append to a new one": lambda desk: desk.told("new", *turn(1)),
     "retitle": lambda desk: desk.sessions.retitle("local", "s1", wire.Retitle(title="other")),
     "fork": lambda desk: desk.branching.fork("local", "s1", wire.Fork(name="b")),
+    "facts": lambda desk: desk.store.shelves.add(key(), "facts", [Note(id="f", kind="fact", text="x", at_us=1)]),
     "take in": lambda desk: desk.transfers.take_in("local", OWN | {"id": "taken-in"}),
 }
 

@@ -9,11 +9,17 @@ import pytest
 
 from sage_contracts.errors import StoreUnavailable
 from session_store.adapters.redis_durability import RedisDurability
-from session_store.domain.records import MICROS
+from session_store.domain.branches import BranchState, NewBranch, Whole
+from session_store.domain.openings import Held, Opening
+from session_store.domain.records import MICROS, Record
 from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
 from tests.session_store.parts import NOON, Store, append, key, redis_client, redis_store, texts, turn_of
 
 NOW = NOON * MICROS
+
+WHOLE = Whole(record=Record(session_id="new", created_us=NOW, active_us=NOW), log=[], branches={"main": BranchState()})
+HELD = Held("2", 1, "main")
+OPENING = Opening(turn_id="2", opener="o", messages=(), now_us=NOW, lease_us=MICROS, newest=1)
 
 OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "create": lambda store: store.sessions.create(key("new"), title="", now_us=NOW),
@@ -25,7 +31,23 @@ OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "page": lambda store: store.sessions.page("local", after=None, count=5, now_us=NOW),
     "remove_idle": lambda store: store.sessions.remove_idle("local", until_us=NOW),
     "totals": lambda store: store.sessions.totals("local"),
+    "whole": lambda store: store.sessions.whole(key()),
+    "put": lambda store: store.sessions.put(key("new"), WHOLE),
+    "fork": lambda store: store.sessions.fork(key(), NewBranch(state=BranchState(), of=WHOLE, now_us=NOW)),
+    "select": lambda store: store.sessions.select(key(), "main", now_us=NOW),
+    "entitle": lambda store: store.sessions.entitle(key(), WHOLE.record, "x"),
+    "holding": lambda store: store.sessions.holding([key()], "x"),
+    "open": lambda store: store.turns.open(key(), OPENING),
+    "leave": lambda store: store.turns.leave(key(), OPENING, "main"),
+    "renew": lambda store: store.turns.renew(key(), HELD, until_us=NOW),
+    "commit": lambda store: store.turns.commit(key(), HELD, turn_of("2", "y")),
+    "abandon": lambda store: store.turns.abandon(key(), HELD),
+    "window": lambda store: store.turns.window(key(), newest=5),
+    "notes added": lambda store: store.shelves.add(key(), "facts", []),
+    "notes": lambda store: store.shelves.all(key(), "facts"),
+    "notes counted": lambda store: store.shelves.stocks([key()]),
 }
+"""Every way to Redis of the session-store's."""
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from sage_contracts.memory import MemoryItem
+from sage_contracts.memory import ItemKind
 from sage_contracts.names import MAIN_BRANCH
 from sage_contracts.sessions import MemoryChoice, Message
+from session_store.domain.memory.notes import Note
 from session_store.domain.transfers.conversations import Conversation, Node, grown
+from session_store.domain.transfers.own import KINDS
 
 LATEST = datetime(2100, 1, 1)  # noqa: DTZ001 - Hypothesis takes bounds without a zone
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -81,13 +83,25 @@ def conversations(draw: st.DrawFn, *, roles: tuple[str, ...] = ("system", "user"
         auto_title=draw(TEXT),
         session_id=draw(st.sampled_from(["", "sess_1"])),
         memory=draw(st.none() | st.builds(MemoryChoice, backend=st.sampled_from(["kv", "graph"]))),
-        items=draw(st.lists(st.builds(_fact, st.integers(0, 9), WORDS, TIMES), max_size=2)),
+        notes={shelf: draw(st.lists(_notes(kind, log), max_size=2)) for shelf, kind in KINDS.items()},
     )
 
 
-def _fact(number: int, value: str, at: datetime) -> MemoryItem:
-    return MemoryItem(
-        id=f"fact_{number}", kind="fact", text=value, at=at, message_id="m0", subject="user", key="k", value=value
+@st.composite
+def _notes(draw: st.DrawFn, kind: ItemKind, log: list[Message]) -> Note:
+    """Learnt from a message, or written by hand."""
+    position = draw(st.none() | st.sampled_from(range(len(log)))) if log else None
+    return Note(
+        id=f"{kind}_{draw(st.integers(0, 9))}",
+        kind=kind,
+        text=draw(WORDS),
+        at_us=draw(st.integers(0, 2**50)),
+        position=position,
+        message_id=None if position is None else log[position].id,
+        subject=draw(TEXT),
+        key=draw(TEXT),
+        value=draw(TEXT),
+        single=draw(st.booleans()),
     )
 
 

@@ -28,6 +28,17 @@ def taken_in(value: object) -> tuple[Format, list[Conversation]]:
     return recognised(value, ids=lambda: str(next(numbers)), now_us=NOW)
 
 
+def noted(conversation: Conversation) -> object:
+    """What is remembered, each note with the message it is placed at."""
+    return {
+        shelf: [
+            (msgspec.structs.replace(note, position=None), note.position and conversation.log[note.position].id)
+            for note in notes
+        ]
+        for shelf, notes in (conversation.notes or {}).items()
+    }
+
+
 def shape(conversation: Conversation) -> object:
     """Its branches as lists of ids, whatever the order of the log."""
     return {name: [one.id for one in conversation.messages(name)] for name in conversation.branches}
@@ -46,11 +57,8 @@ def test_our_own_format_brings_all_of_it_back(conversation: Conversation) -> Non
         conversation.auto_title,
         conversation.session_id,
     )
-    assert (found.head, found.memory, list(found.items)) == (
-        conversation.head,
-        conversation.memory,
-        list(conversation.items),
-    )
+    assert (found.head, found.memory) == (conversation.head, conversation.memory)
+    assert noted(found) == noted(conversation)
     assert (found.created_us, found.active_us) == (conversation.created_us, conversation.active_us)
 
 
@@ -283,6 +291,7 @@ def changed(sent: Any, path: str, value: Any) -> Any:
     return copy
 
 
+NOTE = {"id": "fact_1", "kind": "fact", "text": "x", "at_us": 1}
 HISTORY = "chat.history.messages"
 WRONG: list[tuple[Any, str, Any, str]] = [
     (OWN, "head", "nowhere", "head: there is no branch 'nowhere'"),
@@ -297,6 +306,11 @@ WRONG: list[tuple[Any, str, Any, str]] = [
     (OWN, "messages.1.parent_id", "m7", "messages[1].parent_id: there is no message 'm7'"),
     (OWN, "messages.0.parent_id", "m2", "messages[0].parent_id: the parents go in a circle"),
     (OWN, "messages.1.content", 5, "messages[1].content: Expected `str | array | null`"),
+    (OWN, "notes", {"facts": [NOTE | {"id": "a b"}]}, "notes.facts[0]: Expected a fact with an id"),
+    (OWN, "notes", {"relations": [NOTE]}, "notes.relations[0]: Expected a relation with an id"),
+    (OWN, "notes", {"facts": [{}]}, "notes[...][0]: Object missing required field `id`"),
+    (OWN, "notes", {"memory": []}, "notes: Invalid enum value 'memory'"),
+    (OWN, "notes", {"facts": [NOTE] * 2_001}, "notes.facts: Expected at most 2000"),
     (OWN, "created_at", "yesterday", "created_at: Invalid RFC3339 encoded datetime"),
     ([OWN, OWN], "1.head", 5, "[1].head: Expected `str`"),
     ([OWN, 5], "1", 5, "[1]: Expected `object`"),

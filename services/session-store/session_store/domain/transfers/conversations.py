@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sage_contracts.memory import MemoryItem
 from sage_contracts.names import MAIN_BRANCH
 from sage_contracts.sessions import MemoryChoice, Message
 from session_store.domain import ranges as within
+from session_store.domain.memory.notes import Note, Shelf
 from session_store.domain.ranges import Range, Ranges
 from session_store.domain.transfers.reading import wrong
 
@@ -17,7 +17,8 @@ class Conversation:
     `log` holds every message once, parents before children; a branch is where in it its messages lie.
 
     `title` is what a person gave it, `auto_title` what was taken from its first question. `session_id` is the one it
-    had, empty where nobody says.
+    had, empty where nobody says. `notes` are what is remembered of it, by shelf, with positions in this log; None where
+    nobody says.
     """
 
     log: Sequence[Message]
@@ -29,7 +30,7 @@ class Conversation:
     auto_title: str = ""
     session_id: str = ""
     memory: MemoryChoice | None = None
-    items: Sequence[MemoryItem] = ()
+    notes: Mapping[Shelf, Sequence[Note]] | None = None
 
     def messages(self, branch: str) -> list[Message]:
         return [self.log[position] for position in within.positions(self.branches[branch])]

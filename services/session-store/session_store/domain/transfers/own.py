@@ -1,18 +1,26 @@
 """Our own format: all of a session, so that what is taken in again is the same session."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, structs
 
-from sage_contracts.memory import MemoryItem
+from sage_contracts.memory import ItemKind
 from sage_contracts.names import is_id
 from sage_contracts.sessions import MemoryChoice, Message
+from session_store.domain.memory.notes import Note, Shelf
+from session_store.domain.memory.shelves import NOTES_AT_MOST
 from session_store.domain.transfers.conversations import Conversation, Node, grown, parents, tip
 from session_store.domain.transfers.reading import converted, micros, wrong
 from session_store.domain.views import time_of
+
+KINDS: dict[Literal["facts", "relations", "summaries"], ItemKind] = {
+    "facts": "fact",
+    "relations": "relation",
+    "summaries": "summary",
+}
+"""What travels of a memory. Turns found by meaning are not: they are made again from the messages."""
 
 FORMAT: Literal["sage.session"] = "sage.session"
 VERSION = 1
@@ -22,7 +30,8 @@ class OwnSession(Struct, frozen=True, kw_only=True):
     """
     `messages` are a tree by their `parent_id`; `branches` says which message each branch ends with, null for none.
 
-    `title` is empty unless a person gave one.
+    `title` is empty unless a person gave one. `notes` are what is remembered of it; they belong to a message by its id,
+    those without one were written by hand.
     """
 
     format: Literal["sage.session"] = FORMAT
@@ -36,7 +45,7 @@ class OwnSession(Struct, frozen=True, kw_only=True):
     head: str
     branches: Annotated[dict[str, str | None], Meta(min_length=1)]
     messages: list[Message]
-    items: list[MemoryItem] = []
+    notes: dict[Literal["facts", "relations", "summaries"], list[Note]] = {}
 
 
 def told(conversation: Conversation) -> OwnSession:
@@ -51,10 +60,12 @@ def told(conversation: Conversation) -> OwnSession:
         head=conversation.head,
         branches={name: tip(conversation, name) for name in conversation.branches},
         messages=[
-            msgspec.structs.replace(message, parent_id=parent)
-            for message, parent in zip(conversation.log, before, strict=True)
+            structs.replace(message, parent_id=parent) for message, parent in zip(conversation.log, before, strict=True)
         ],
-        items=list(conversation.items),
+        notes={
+            shelf: [structs.replace(note, position=None) for note in (conversation.notes or {}).get(shelf, ())]
+            for shelf in KINDS
+        },
     )
 
 
@@ -86,8 +97,26 @@ def read(value: Mapping[str, Any], place: str) -> Conversation:
         auto_title=session.auto_title,
         session_id=session.id,
         memory=session.memory,
-        items=session.items,
+        notes=_notes(session, log, place),
     )
+
+
+def _notes(session: OwnSession, log: Sequence[Message], place: str) -> dict[Shelf, Sequence[Note]]:
+    """Each at the message it was learnt from; what was learnt from one that is in no branch is left out."""
+    positions = {message.id: position for position, message in enumerate(log)}
+    found: dict[Shelf, Sequence[Note]] = {}
+    for shelf, notes in session.notes.items():
+        if len(notes) > NOTES_AT_MOST:
+            raise wrong(f"{place}.notes.{shelf}", f"Expected at most {NOTES_AT_MOST}")
+        for index, note in enumerate(notes):
+            if note.kind != KINDS[shelf] or not is_id(note.id):
+                raise wrong(f"{place}.notes.{shelf}[{index}]", f"Expected a {KINDS[shelf]} with an id")
+        found[shelf] = [
+            structs.replace(note, position=None if note.message_id is None else positions[note.message_id])
+            for note in notes
+            if note.message_id is None or note.message_id in positions
+        ]
+    return found
 
 
 def _nodes(session: OwnSession, place: str) -> dict[str, Node]:
@@ -98,6 +127,6 @@ def _nodes(session: OwnSession, place: str) -> dict[str, Node]:
             raise wrong(f"{at}.id", "Expected an id of its own, of letters, digits or any of - _ . :")
         parent = message.parent_id if isinstance(message.parent_id, str) else None
         timestamp = message.timestamp if message.timestamp.tzinfo else message.timestamp.replace(tzinfo=UTC)
-        plain = msgspec.structs.replace(message, parent_id=UNSET, timestamp=timestamp)
+        plain = structs.replace(message, parent_id=UNSET, timestamp=timestamp)
         nodes[message.id] = Node(plain, parent, f"{at}.parent_id")
     return nodes

@@ -19,8 +19,8 @@ def converted(value: object, kind: type[T], place: str) -> T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        raise wrong(place + path.rstrip("`"), message) from error
+        message, _, where = str(error).partition(" - at ")
+        raise wrong(place + where.rpartition("`$")[2].rstrip("`"), message) from error
 
 
 def object_of(value: object, place: str) -> Mapping[str, Any]:

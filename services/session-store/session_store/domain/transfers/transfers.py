@@ -7,8 +7,10 @@ from dataclasses import replace
 from sage_contracts import sessions as wire
 from sage_contracts.errors import InvalidRequest, SageError
 from session_store.domain import ranges as within
-from session_store.domain.keys import RESERVED
+from session_store.domain.keys import RESERVED, key_of
 from session_store.domain.memories import Memories
+from session_store.domain.memory.notes import Note, Shelf
+from session_store.domain.memory.shelves import Shelves
 from session_store.domain.memory.trimming import dialogs
 from session_store.domain.openings import BRANCHES_AT_MOST
 from session_store.domain.ports import Clock, Ids
@@ -23,9 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Transfers:
-    def __init__(self, sessions: Sessions, memories: Memories, *, clock: Clock, ids: Ids) -> None:
+    def __init__(self, sessions: Sessions, memories: Memories, shelves: Shelves, *, clock: Clock, ids: Ids) -> None:
         self._sessions = sessions
         self._memories = memories
+        self._shelves = shelves
         self._clock = clock
         self._ids = ids
 
@@ -34,7 +37,7 @@ class Transfers:
         found = await self._sessions.whole(owner, session_id)
         match query.format:
             case "sage":
-                return own.told(found)
+                return own.told(replace(found, notes=await self._notes(key_of(owner, session_id), found)))
             case "openai":
                 return openai_items.told(found.messages(found.head))
             case "open-webui":
@@ -54,7 +57,7 @@ class Transfers:
         try:
             for conversation in _arriving(found, now_us):
                 stored.append(await self._sessions.take_in(owner, conversation))
-                self._remember(SessionKey(owner, stored[-1].id), conversation)
+                await self._remember(SessionKey(owner, stored[-1].id), conversation)
         except SageError:
             # A list that lost its end by an error would keep what came before it.
             await self._undo(owner, stored)
@@ -69,9 +72,22 @@ class Transfers:
             raise InvalidRequest(f"{at}: {conversation.session_id!r} is reserved", param=at)
         self._memories.check(conversation.memory)
 
-    def _remember(self, key: SessionKey, conversation: Conversation) -> None:
-        """As if its turns had been taken here, unless it brings what is remembered."""
-        if conversation.items:
+    async def _notes(self, key: SessionKey, conversation: Conversation) -> dict[Shelf, Sequence[Note]]:
+        """Those of its messages, and those of none."""
+        known = {message.id for message in conversation.log}
+        found: dict[Shelf, Sequence[Note]] = {}
+        for shelf in own.KINDS:
+            notes = await self._shelves.all(key, shelf)
+            kept = [note for note in notes if note.position is None or note.message_id in known]
+            found[shelf] = sorted(kept, key=lambda note: note.order)
+        return found
+
+    async def _remember(self, key: SessionKey, conversation: Conversation) -> None:
+        """What it brings; where it brings nothing, and for what cannot travel, as if its turns had been taken here."""
+        for shelf, notes in (conversation.notes or {}).items():
+            if notes:
+                await self._shelves.add(key, shelf, notes)
+        if conversation.notes is not None and self._memories.of(conversation.memory).backend != "vdb":
             return
         places = dict(
             zip(_ids_of(conversation), within.positions(conversation.branches[conversation.head]), strict=True)
