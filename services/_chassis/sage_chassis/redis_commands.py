@@ -13,6 +13,9 @@ Client = Redis | RedisCluster
 Argument = str | bytes | int | float
 Command = Sequence[Argument]
 
+LANES = 16
+"""How many of one call's commands are under way at once on a cluster: each needs a connection."""
+
 FAILURES = (RedisError, RedisClusterException, OSError)
 """All that redis-py raises; its cluster has an exception beside the others."""
 
@@ -30,7 +33,8 @@ async def send_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
     """
     if isinstance(redis, RedisCluster):
         # Its own pipeline keeps to a node that has died, and MULTI in it runs every command in a thread of its own.
-        answers = await asyncio.gather(*(send(redis, *command) for command in commands), return_exceptions=True)
+        lanes = asyncio.Semaphore(LANES)
+        answers = await asyncio.gather(*(_in_turn(lanes, redis, one) for one in commands), return_exceptions=True)
         return [_refused(answer) for answer in answers]
     if len(commands) == 1:  # most are alone, and a pipeline costs half as much again
         try:
@@ -41,6 +45,11 @@ async def send_all(redis: Client, commands: Sequence[Command]) -> list[Any]:
         for command in commands:
             pipe.execute_command(*command)
         return await pipe.execute(raise_on_error=False)
+
+
+async def _in_turn(lanes: asyncio.Semaphore, redis: Client, command: Command) -> Any:
+    async with lanes:
+        return await send(redis, *command)
 
 
 def answered(answers: Sequence[Any]) -> list[Any]:
