@@ -6,6 +6,7 @@ PROJECTS := pyproject.toml constraints.txt deploy/packages.py $(wildcard proto-f
 PACKAGES := sage_contracts sage_chassis sage_cli sage_client chat_gateway session_store rag_indexer control_plane
 PYTEST := $(BIN)/python -m pytest
 SLOW := $(addprefix tests/,system compose cli/test_stack.py rag_indexer/test_process.py \
+	chassis/test_redis_topologies.py session_store/adapters/test_topologies.py \
 	control_plane/test_life.py control_plane/test_launches.py control_plane/test_failures.py)
 
 .DEFAULT_GOAL := help
