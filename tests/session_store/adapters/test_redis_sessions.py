@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -11,8 +12,11 @@ from redis.crc import key_slot
 
 from sage_chassis.redis_commands import send
 from sage_contracts.errors import StoreUnavailable
+from session_store.adapters.redis_branches import encode
 from session_store.adapters.redis_index import RedisIndex
 from session_store.adapters.redis_sessions import GRACE_US
+from session_store.domain.branches import BranchState
+from session_store.domain.ranges import Range
 from session_store.domain.records import MICROS, Totals
 from tests.session_store.parts import NOON, Store, append, key, redis_client, redis_store, texts, turn_of
 
@@ -248,3 +252,35 @@ async def test_cancelled_calls_never_hand_their_answer_to_another(redis: Redis, 
         assert all([await read(owner) for owner in owners])
     assert finished > 100
     assert cancelled > 100
+
+
+async def test_sessions_of_before_there_were_branches_go_on(redis: Redis, store: Store) -> None:
+    """Their turns were a ZSET, and how they stood were fields of their own; two messages had been cleared."""
+    lines = [encode(message) for message in turn_of("0", "be brief", "one", "eins", "two").messages]
+    meta: dict[Any, Any] = {
+        "created_us": NOW,
+        "active_us": NOW,
+        "title": "old",
+        "messages": 4,
+        "dialogs": 2,
+        "appended": 6,
+    }
+    meta |= {"instructions": 1, "fixed_from": 2, "fixed_count": 1}
+    await redis.hset("sage:session:{local/s1}:meta", mapping=meta)
+    await redis.rpush("sage:session:{local/s1}:messages", *lines)
+    await redis.zadd("sage:session:{local/s1}:turns", {"0": 6})
+
+    window = await store.turns.window(key(), newest=2)
+    stored = await append(store, key(), turn_of("1", "three"))
+    whole = await store.sessions.whole(key())
+
+    assert (texts(window.tail), texts(window.fixed), window.total) == (["eins", "two"], ["be brief"], 4)
+    assert (window.ranges, window.positions) == ((Range(2, 6),), [4, 5])
+    assert (stored.first, stored.message_count) == (6, 5)
+    assert whole is not None
+    assert texts(whole.log) == ["be brief", "one", "eins", "two", "three"]
+    assert whole.branches == {
+        "main": BranchState(ranges=(Range(2, 7),), dialogs=3, untold=1, fixed=Range(2, 3), forked_at=None)
+    }
+    assert await store.sessions.delete(key()) is not None
+    assert await names(redis, "sage:session:*") == set()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Hashable
+from contextlib import suppress
 
 
 class Lines:
@@ -11,14 +12,16 @@ class Lines:
         self._waiting: dict[Hashable, dict[object, asyncio.Event]] = {}
 
     async def wait(self, place: Hashable, waiter: object, seconds: float) -> None:
-        """Until woken, but no longer than that; the waiter keeps its rank when it waits again at once."""
+        """
+        Until woken, but no longer than that; the waiter keeps its rank until it leaves.
+
+        Woken while it looked, it does not wait at all.
+        """
         event = self._waiting.setdefault(place, {}).setdefault(waiter, asyncio.Event())
-        event.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()
-        except TimeoutError:
-            return
+        event.clear()
 
     def leave(self, place: Hashable, waiter: object) -> None:
         line = self._waiting.get(place, {})

@@ -6,27 +6,18 @@ from dataclasses import dataclass
 
 from sage_contracts import names
 from sage_contracts import turns as wire
-from sage_contracts.errors import (
-    BranchNotFound,
-    Conflict,
-    IdempotencyKeyReused,
-    InvalidRequest,
-    SageError,
-    SessionBusy,
-    StoreUnavailable,
-    TurnLost,
-)
+from sage_contracts.errors import InvalidRequest, SageError, StoreUnavailable
 from sage_contracts.sessions import Backend
 from session_store.domain.keys import key_of, missing
 from session_store.domain.lines import Lines
 from session_store.domain.memories import Memories
 from session_store.domain.naming import Naming
-from session_store.domain.openings import BRANCHES_AT_MOST, Answered, Busy, Held, Opened, Opening, Refused
+from session_store.domain.openings import Answered, Busy, Held, Opened, Opening, Refused
 from session_store.domain.ports import Clock, Ids, StoredTurns, Tally
 from session_store.domain.records import MICROS, Asked, Committed, Placed, SessionKey, Window
+from session_store.domain.refusals import busy, lost, refused
 from session_store.domain.stamping import stamped, unanswered
 from session_store.domain.titles import title_from
-from session_store.domain.views import time_of
 
 LEASE_SECONDS = 15.0
 WAIT_AT_MOST = 600.0
@@ -94,7 +85,7 @@ class Turns:
         until_us = self._times.now_us + self._times.lease_us
         told = await self._stored.renew(key_of(owner, session_id), held_of(turn), until_us=until_us)
         if told != "renewed":
-            raise missing(session_id) if told == "missing" else _lost()
+            raise missing(session_id) if told == "missing" else lost()
         return wire.TurnRenewed(lease_seconds=self._times.lease_seconds)
 
     async def commit(self, owner: str, session_id: str, turn: wire.CommitTurn) -> wire.TurnCommitted:
@@ -112,7 +103,7 @@ class Turns:
             raise
         if isinstance(stored, str):
             self._tally.turn("lost")
-            raise missing(session_id) if stored == "missing" else _lost()
+            raise missing(session_id) if stored == "missing" else lost()
         self._lines.wake((key, turn.branch))
         self._tally.turn("repeated" if stored.repeated else "stored")
         if not stored.repeated:
@@ -157,7 +148,7 @@ class Turns:
     async def _tried(self, key: SessionKey, opening: Opening, wait_seconds: float) -> Opened | Answered:
         """Until it is this turn's turn. Who is cancelled, or not answered, gives up what it may have got."""
         now = asyncio.get_running_loop().time
-        began, place, is_unsure = now(), "", True
+        began, place, has_left, is_unsure = now(), "", True, True
         before: Busy | None = None
         pause = FIRST_LOOK
         try:
@@ -167,25 +158,25 @@ class Turns:
                 is_unsure = False
                 match found:
                     case Opened():
-                        place = ""
+                        has_left = True
                         return found
                     case Answered():
                         return found
                     case Refused():
-                        raise _refused(found, opening)
+                        raise refused(found, opening)
                 if found.is_itself or opening.on_conflict == "queue":
-                    place = found.branch
+                    place, has_left = found.branch, False
                 waited = now() - began
                 left = min(wait_seconds, WAIT_AT_MOST) - waited
-                if left <= 0 or not place:
-                    raise _busy(found)
+                if left <= 0 or has_left:
+                    raise busy(found)
                 pause = FIRST_LOOK if found != before else min(1.5 * pause, LAST_LOOK)
                 before = found
                 look = min(pause * (1 + found.ahead), LONGEST_LOOK, left)
                 await self._lines.wait((key, place), opening.opener, look)
         finally:
             self._lines.leave((key, place), opening.opener)
-            if is_unsure or place:
+            if is_unsure or not has_left:
                 self._leave(key, opening, place)
 
     def _leave(self, key: SessionKey, opening: Opening, place: str) -> None:
@@ -246,28 +237,3 @@ def _replayed(session_id: str, asked: wire.OpenTurn, answered: Answered, backend
         context=wire.Context(backend=backend, messages=[], hits=[], dropped=0, tokens=0, hit_tokens=0),
         answered=answers[-1] if answers else answered.messages[-1],
     )
-
-
-def _busy(found: Busy) -> SessionBusy:
-    if not found.turn_id:
-        return SessionBusy(f"{found.ahead} turns wait for this session before this one", retry_after=1)
-    since = time_of(found.since_us).isoformat()
-    return SessionBusy(f"turn {found.turn_id!r} has been under way since {since}", retry_after=1)
-
-
-def _refused(found: Refused, opening: Opening) -> SageError:
-    match found.why:
-        case "reused":
-            return IdempotencyKeyReused("this key was used for another request: a key names one request for good")
-        case "no_branch":
-            return BranchNotFound(f"the session has no branch {opening.branch!r}", param="branch")
-        case "too_many":
-            return Conflict(f"a session has at most {BRANCHES_AT_MOST} branches")
-        case "cleared":
-            return Conflict("this turn was answered before, and its session has been cleared since")
-        case "moved":
-            return Conflict("this turn was cut short before, and its session has gone on without it")
-
-
-def _lost() -> TurnLost:
-    return TurnLost("the session has gone on without this turn: it is not stored")
