@@ -14,7 +14,9 @@ from session_store.domain.memory.notes import USER, Statement
 READ_CHARS = 4_000
 """Of a message: people state things in short ones; long ones are pasted."""
 
-_SENTENCE = re.compile(r"[^.!?\n;。!?;！？；]+(?:\.(?=\w)[^.!?\n;。！？；]+)*[.!?;。！？；]?")
+STOP = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)\.(?=\s|$)|[!?](?=\s|$)|[;\n。！？；]")
+"""Where a sentence ends; not behind a title, and not within a number or a name."""
+
 _SUBJECT = (
     r"(?P<subject>(?:[Mm]y|[Oo]ur|[Tt]he|[Tt]his|[Hh]er|[Hh]is)\s[\w' -]{1,50}?"
     r"|[A-Z0-9][\w'.-]*(?:\s(?:of\s|the\s)?[A-Z0-9][\w'.-]*){0,3}|I|[Ww]e)"
@@ -113,10 +115,13 @@ def statements(text: str) -> list[Statement]:
 
 def sentences(text: str) -> Iterator[str]:
     """Each sentence that states something, without its stop; what asks is left out."""
-    for match in _SENTENCE.finditer(text):
-        sentence = match.group().strip()
-        if sentence and not sentence.endswith(("?", "？", "吗", "呢")) and _ASKS.match(sentence) is None:
-            yield sentence.rstrip(".!;。！； ")
+    begin = 0
+    for stop in [*STOP.finditer(text), None]:
+        sentence = text[begin : len(text) if stop is None else stop.start()].strip()
+        begin = len(text) if stop is None else stop.end()
+        asks = (stop is not None and stop.group() in {"?", "？"}) or sentence.endswith(("吗", "呢"))
+        if sentence and not asks and _ASKS.match(sentence) is None:
+            yield sentence
 
 
 def _read(sentence: str) -> list[Statement]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from session_store.domain.memory.notes import USER, Statement
-from session_store.domain.memory.relating import READ_CHARS, statements
+from session_store.domain.memory.relating import READ_CHARS, STOP, statements
 
 _ASKED = re.compile(
     r"(?:^|(?<=[.!?\n,;。！？，；\s]))(?:"
@@ -16,7 +16,6 @@ _ASKED = re.compile(
     r")",
     re.IGNORECASE,
 )
-_STOP = re.compile(r"(?<=\w)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)[.!?](?:\s|$)|[。！？]")
 KEY_CHARS = 60
 TEXT_CHARS = 1_000
 
@@ -29,7 +28,7 @@ def asked_for(text: str) -> list[Statement]:
 def _requests(text: str) -> Iterator[str]:
     for found in _ASKED.finditer(text):
         said = found["english"] or found["bare"] or found["chinese"]
-        sentence = _STOP.split(said, maxsplit=1)[0].strip()
+        sentence = STOP.split(said, maxsplit=1)[0].strip()
         # "Do you remember that …?" and "Remember that summer?" ask, and state nothing; "Could you remember …?" does.
         stop = said[len(sentence) : len(sentence) + 1]
         is_question = stop == "?" and "you" not in (found["polite"] or "").casefold()

@@ -58,7 +58,7 @@ _COMMON = frozenset(
         "just",
         "know",
         "let",
-        "like",
+        "",
         "may",
         "me",
         "might",

@@ -1,0 +1,283 @@
+"""One suite over all four memories, on both adapters: what a turn, and a person who looks, relies on."""
+
+from typing import Any
+
+import pytest
+
+from sage_contracts import memory as wire
+from sage_contracts import sessions
+from sage_contracts.errors import InvalidRequest, MemoryItemNotFound, SessionNotFound
+from sage_contracts.sessions import Backend
+from tests.session_store.domain.memory.parts import FACT, ScriptedScribe, ask, recalled, say, talk
+from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, texts
+
+FURTHER: list[Backend] = ["vdb", "kv", "graph"]
+WINDOW = 3
+
+
+def desk_on(place: Store, clock: Clock, backend: Backend) -> Desk:
+    """short_term knows what fell out of its window by a summary alone."""
+    scribe = ScriptedScribe(then="They spoke of a boat, the Albatross.") if backend == "short_term" else None
+    return desk_over(place, clock, max_dialogs=WINDOW, backend=backend, scribe=scribe)
+
+
+@pytest.fixture(params=["short_term", "vdb", "kv", "graph"])
+def any_desk(request: pytest.FixtureRequest, place: Store, clock: Clock) -> Desk:
+    return desk_on(place, clock, request.param)
+
+
+@pytest.fixture(params=FURTHER)
+def further_desk(request: pytest.FixtureRequest, place: Store, clock: Clock) -> Desk:
+    return desk_on(place, clock, request.param)
+
+
+async def fallen_out(desk: Desk, **who: Any) -> None:
+    """The fact is said, and then so much else that the window has lost it and it is summarised."""
+    await say(desk, FACT, **who)
+    for _ in range(3):
+        await talk(desk, WINDOW, **who)
+        await ask(desk, "Well?", **who)
+    await talk(desk, 1, **who)
+    await ask(desk, "Well?", **who)
+    await talk(desk, 1, **who)
+
+
+async def forget_all(desk: Desk) -> list[str]:
+    items = (await desk.remembering.items("local", "s1")).items
+    for item in items:
+        await desk.remembering.forget("local", "s1", item.id)
+    return [item.id for item in items]
+
+
+async def test_a_session_of_nothing_recalls_nothing(any_desk: Desk) -> None:
+    context = await ask(any_desk)
+
+    assert (context.messages, context.hits, context.dropped, context.hit_tokens) == ([], [], 0, 0)
+
+
+async def test_what_the_window_tells_is_not_told_twice(any_desk: Desk) -> None:
+    await say(any_desk, FACT)
+
+    context = await ask(any_desk)
+
+    assert texts(context.messages) == [FACT, "I see."]
+    assert context.hits == []
+
+
+async def test_what_fell_out_of_the_window_is_recalled(any_desk: Desk) -> None:
+    await fallen_out(any_desk)
+
+    context = await ask(any_desk)
+
+    assert FACT not in texts(context.messages)
+    assert "Albatross" in recalled(context)
+    assert context.dropped > 0
+    assert all(0 <= hit.score <= 1 for hit in context.hits)
+    assert [hit.score for hit in context.hits] == sorted((hit.score for hit in context.hits), reverse=True)
+
+
+@pytest.mark.parametrize("budget", [0, 1, 40, 100, 300, 4_000])
+async def test_window_and_hits_together_keep_to_the_budget(any_desk: Desk, budget: int) -> None:
+    await fallen_out(any_desk)
+
+    context = await ask(any_desk, budget=budget)
+
+    assert context.tokens + context.hit_tokens <= budget
+    assert (context.hit_tokens > 0) == bool(context.hits)
+
+
+async def test_what_is_remembered_says_from_which_message(any_desk: Desk) -> None:
+    await fallen_out(any_desk)
+    said = {message.id for message in (await any_desk.sessions.read("local", "s1")).messages}
+
+    told = await any_desk.remembering.items("local", "s1")
+
+    assert told.items
+    assert {item.message_id for item in told.items} <= said
+    assert [item.at for item in told.items] == sorted((item.at for item in told.items), reverse=True)
+
+
+async def test_recalling_adds_nothing_to_what_is_remembered(further_desk: Desk) -> None:
+    await fallen_out(further_desk)
+    before = await further_desk.remembering.items("local", "s1")
+    for _ in range(3):
+        await ask(further_desk)
+    await further_desk.remembered()
+
+    assert await further_desk.remembering.items("local", "s1") == before
+
+
+async def test_what_is_forgotten_is_neither_recalled_nor_shown(any_desk: Desk) -> None:
+    await fallen_out(any_desk)
+
+    forgotten = await forget_all(any_desk)
+
+    assert forgotten
+    assert "Albatross" not in recalled(await ask(any_desk))
+    assert (await any_desk.remembering.items("local", "s1")).items == []
+    with pytest.raises(MemoryItemNotFound):
+        await any_desk.remembering.forget("local", "s1", forgotten[0])
+
+
+async def test_one_item_is_forgotten_and_the_others_stay(further_desk: Desk) -> None:
+    await say(further_desk, FACT, "Remember that my cat is called Mog.")
+    first, second = (await further_desk.remembering.items("local", "s1")).items[:2]
+
+    await further_desk.remembering.forget("local", "s1", first.id)
+
+    assert [item.id for item in (await further_desk.remembering.items("local", "s1")).items] == [second.id]
+
+
+async def test_what_was_said_on_another_branch_is_not_known(further_desk: Desk) -> None:
+    await talk(further_desk, 1)
+    fork = sessions.Fork(name="side", select=False)
+    await further_desk.branching.fork("local", "s1", fork)
+    await say(further_desk, FACT)
+    await talk(further_desk, WINDOW)
+
+    on_main, on_side = await ask(further_desk), await ask(further_desk, branch="side")
+
+    assert "Albatross" in recalled(on_main)
+    assert on_side.hits == []
+    await further_desk.branching.select("local", "s1", "side")
+    assert FACT not in {item.text for item in (await further_desk.remembering.items("local", "s1")).items}
+
+
+async def test_an_answer_that_was_asked_for_again_does_not_come_back(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "vdb")
+    await say(desk, FACT)
+    question = (await desk.sessions.read("local", "s1")).messages[0]
+    await desk.branching.fork("local", "s1", sessions.Fork(at=question.id, name="again"))
+    await talk(desk, WINDOW + 1)
+
+    assert "Albatross" not in recalled(await ask(desk))
+
+
+async def test_nobody_else_knows_it(any_desk: Desk) -> None:
+    await fallen_out(any_desk, owner="alice")
+    await talk(any_desk, 2 * WINDOW, owner="bob")
+    await talk(any_desk, 2 * WINDOW, session_id="s2", owner="alice")
+
+    others: list[dict[str, Any]] = [{"owner": "bob"}, {"owner": "alice", "session_id": "s2"}]
+    for who in others:
+        assert "Albatross" not in recalled(await ask(any_desk, **who))
+    shown = await any_desk.remembering.items("bob", "s1")
+    assert not any("Albatross" in item.text for item in shown.items)
+    for call in (any_desk.remembering.items("mallory", "s1"), any_desk.remembering.forget("mallory", "s1", "x")):
+        with pytest.raises(SessionNotFound):
+            await call
+
+
+@pytest.mark.parametrize("how", ["delete", "clear"])
+async def test_nothing_is_left_of_a_session_that_is_gone(place: Store, clock: Clock, how: str) -> None:
+    for backend in FURTHER:
+        recollections = ListedRecollections()
+        desk = desk_over(place, clock, max_dialogs=WINDOW, backend=backend, recollected=recollections)
+        await say(desk, FACT, session_id=backend)
+        await (desk.sessions.delete if how == "delete" else desk.sessions.clear)("local", backend)
+        await talk(desk, WINDOW + 1, session_id=backend)
+
+        assert "Albatross" not in recalled(await ask(desk, session_id=backend))
+        assert all("Albatross" not in item.text for kept in recollections.kept.values() for item in kept.values())
+
+
+async def test_deleting_tells_how_many_vectors_there_were(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "vdb")
+    await talk(desk, 3)
+
+    assert (await desk.sessions.delete("local", "s1")).removed["vectors"] == 3
+
+
+async def test_a_turn_that_is_remembered_after_its_session_was_deleted_leaves_nothing(
+    place: Store, clock: Clock
+) -> None:
+    recollections = ListedRecollections()
+    desk = desk_over(place, clock, backend="vdb", recollected=recollections)
+    await desk.told("s1", "1", [sessions.NewMessage(role="user", content=FACT)])
+    await desk.sessions.delete("local", "s1")
+    await desk.remembered()
+
+    assert not any(recollections.kept.values())
+
+
+async def test_a_session_may_choose_another_memory_than_the_usual_one(place: Store, clock: Clock) -> None:
+    desk = desk_over(place, clock, max_dialogs=20, backend="short_term")
+    choice = sessions.MemoryChoice(backend="kv", max_dialogs=2, budget_tokens=500)
+    session = await desk.sessions.create("local", sessions.NewSession(memory=choice))
+    await say(desk, FACT, session_id=session.id)
+    await talk(desk, 4, session_id=session.id)
+
+    context = await ask(desk, session_id=session.id, budget=100_000)
+
+    assert (context.backend, len(context.messages)) == ("kv", 4)
+    assert context.tokens + context.hit_tokens <= 500
+    assert "Albatross" in recalled(context)
+
+
+async def test_facts_are_written_by_hand_and_replaced(place: Store, clock: Clock) -> None:
+    for backend in ("kv", "graph"):
+        desk = desk_on(place, clock, backend)
+        await talk(desk, 1, session_id=backend)
+        for value in ("Porto", "Lisbon"):
+            clock.now += 1
+            await desk.remembering.put("local", backend, wire.NewFacts(facts=[wire.NewFact(key="city", value=value)]))
+
+        context = await ask(desk, "In which city do I live?", session_id=backend)
+        shown = (await desk.remembering.items("local", backend)).items
+
+        assert [hit.text for hit in context.hits] == ["user: city: Lisbon"]
+        assert (shown[0].subject, shown[0].key, shown[0].value, shown[0].message_id) == ("user", "city", "Lisbon", None)
+        assert [item.value for item in shown] == (["Lisbon"] if backend == "kv" else ["Lisbon", "Porto"])
+
+
+@pytest.mark.parametrize("backend", ["short_term", "vdb"])
+async def test_a_memory_without_facts_says_which_have_them(place: Store, clock: Clock, backend: Backend) -> None:
+    desk = desk_on(place, clock, backend)
+    await talk(desk, 1)
+
+    with pytest.raises(InvalidRequest, match="kv or graph"):
+        await desk.remembering.put("local", "s1", wire.NewFacts(facts=[wire.NewFact(key="city", value="Porto")]))
+
+
+async def test_how_much_is_remembered_is_told_by_session(place: Store, clock: Clock) -> None:
+    desk = desk_over(place, clock, max_dialogs=4, backend="vdb")
+    await talk(desk, 3)
+    chosen = sessions.NewSession(memory=sessions.MemoryChoice(backend="short_term", max_dialogs=2))
+    other = await desk.sessions.create("local", chosen)
+
+    told = (await desk.remembering.stats("local")).sessions
+
+    assert told["s1"] == wire.MemoryUse(backend="vdb", dialog_count=3, max_dialogs=4, usage_percent=75.0, items=3)
+    assert told[other.id] == wire.MemoryUse(backend="short_term", dialog_count=0, max_dialogs=2, usage_percent=0.0)
+
+
+async def test_without_the_rag_indexer_the_window_is_told_and_turns_wait(place: Store, clock: Clock) -> None:
+    recollections = ListedRecollections(away=True)
+    desk = desk_over(place, clock, max_dialogs=WINDOW, backend="vdb", recollected=recollections)
+    await say(desk, FACT)
+    await talk(desk, WINDOW)
+
+    without = await ask(desk)
+    notice = (await desk.remembering.items("local", "s1")).notice
+    recollections.away = False
+    await talk(desk, 1)
+    with_it = await ask(desk)
+
+    assert (len(without.messages), without.hits) == (2 * WINDOW, [])
+    assert "cannot be searched now" in str(notice)
+    assert desk.tally.works["recall failed"] == 1
+    assert "Albatross" in recalled(with_it)
+    assert not (await desk.remembering.items("local", "s1")).notice
+
+
+async def test_vectors_that_cannot_be_erased_now_are_so_later(place: Store, clock: Clock) -> None:
+    recollections = ListedRecollections()
+    desk = desk_over(place, clock, backend="vdb", recollected=recollections)
+    await say(desk, FACT)
+    recollections.away = True
+    deleted = await desk.sessions.delete("local", "s1")
+    recollections.away = False
+    await desk.erasing.sweep()
+
+    assert "vectors" not in deleted.removed
+    assert not any(recollections.kept.values())

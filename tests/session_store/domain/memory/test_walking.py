@@ -1,0 +1,109 @@
+"""Notes become relations, and questions find them."""
+
+import pytest
+
+from session_store.domain.memory.graph import noted_relation
+from session_store.domain.memory.notes import Note, edges, latest, on_branch
+from session_store.domain.memory.relating import statements
+from session_store.domain.memory.walking import bearing
+from session_store.domain.memory.words import likeness, words
+from session_store.domain.ranges import Range
+
+
+def said(*texts: str) -> list[Note]:
+    """A note for each thing that each text says, a message apart."""
+    return [
+        Note(
+            id=note.id,
+            kind=note.kind,
+            text=note.text,
+            at_us=10 * position,
+            position=position,
+            subject=note.subject,
+            key=note.key,
+            value=note.value,
+            single=note.single,
+        )
+        for position, text in enumerate(texts)
+        for note in map(noted_relation, statements(text))
+    ]
+
+
+def found(question: str, *texts: str) -> list[str]:
+    return [edge.note.text for edge, _ in bearing(question, edges(said(*texts)))]
+
+
+def test_the_nearest_to_what_is_named_comes_first() -> None:
+    talk = ["I live in Lisbon.", "Ingrid lives in Bergen.", "Tomas lives in Graz.", "Ingrid is a carpenter."]
+
+    assert set(found("Tell me about Ingrid", *talk)[:2]) == {"Ingrid lives in Bergen", "Ingrid is a carpenter"}
+
+
+def test_two_steps_are_walked_and_not_three() -> None:
+    talk = ["Priya reports to Helena.", "Helena lives in Bonn.", "Bonn belongs to Rhineland.", "Tomas plays the cello."]
+
+    told = found("What of Priya?", *talk)
+
+    assert told[:2] == ["Priya reports to Helena", "Helena lives in Bonn"]
+    assert "Tomas plays the cello" not in told
+
+
+def test_a_contradiction_closes_the_old_relation_and_saying_it_again_opens_it() -> None:
+    moved = edges(said("I live in Porto.", "I live in Lisbon."))
+    back = edges(said("I live in Porto.", "I live in Lisbon.", "I live in Porto."))
+
+    assert [(edge.note.value, edge.closed_us) for edge in moved] == [("Lisbon", None), ("Porto", 10)]
+    assert [(edge.note.value, edge.closed_us, edge.strength) for edge in back] == [
+        ("Porto", None, 2),
+        ("Lisbon", 20, 1),
+    ]
+    assert found("Where do I live?", "I live in Porto.", "I live in Lisbon.") == ["I live in Lisbon"]
+
+
+def test_relations_of_which_there_may_be_many_do_not_contradict() -> None:
+    assert [edge.closed_us for edge in edges(said("I like tea.", "I like coffee."))] == [None, None]
+
+
+def test_a_contradiction_on_another_branch_closes_nothing_here() -> None:
+    notes = said("I live in Porto.", "I live in Lisbon.")
+
+    assert [edge.note.value for edge in edges(on_branch(notes, (Range(0, 1),)))] == ["Porto"]
+    assert [edge.closed_us for edge in edges(on_branch(notes, (Range(0, 1),)))] == [None]
+
+
+def test_of_equals_the_newest_and_the_strongest_come_first() -> None:
+    assert found("What do I like?", "I like tea.", "I like coffee.")[0] == "I like coffee"
+    assert found("What do I like?", "I like tea.", "I like tea.", "I like tea.", "I like coffee.")[0] == "I like tea"
+
+
+def test_nothing_bears_on_a_question_of_something_else() -> None:
+    assert found("How high is K2?", "Ingrid lives in Bergen.", "Tomas plays the cello.") == []
+
+
+def test_the_latest_of_an_id_holds() -> None:
+    notes = [Note(id="a", kind="fact", text=str(n), at_us=n, position=n) for n in range(3)]
+
+    assert [note.text for note in latest(on_branch(notes, (Range(0, 2),)))] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("works", "working"), ("Birthday's", "birthday"), ("allergies", "allergy"), ("libraries", "library")],
+)
+def test_words_meet_in_other_forms(one: str, other: str) -> None:
+    assert set(words(one)) & set(words(other))
+
+
+def test_chinese_words_meet_by_their_characters() -> None:
+    scores = likeness(words("我的车牌是多少?"), [words("车牌号是京A88021"), words("会议室的密码")])
+
+    assert scores[0] > 0.5
+    assert scores[1] == 0
+
+
+def test_rare_words_count_more_and_no_words_nothing() -> None:
+    texts = [words("the boat is red"), words("the boat is blue"), words("a boat")]
+
+    blue, *_ = sorted(likeness(words("blue boat"), texts), reverse=True)
+    assert blue == 1.0
+    assert likeness(words("???"), texts) == [0.0, 0.0, 0.0]
