@@ -3,7 +3,7 @@ Any order of operations on sessions, against a model of a few lines: both adapte
 
 By default some hundred steps. Ten thousand on each adapter, in some minutes:
 
-    SAGE_TEST_STEPS=10000 python -m pytest tests/session_store/test_stateful.py
+    STATEFUL_STEPS=10000 python -m pytest tests/session_store/test_stateful.py
 """
 
 import asyncio
@@ -323,7 +323,7 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
 @pytest.mark.parametrize("adapter", ["memory", "redis"])
 def test_sessions_never_differ_from_a_simple_model(adapter: str, request: pytest.FixtureRequest) -> None:
     url = None if adapter == "memory" else request.getfixturevalue("redis_url")
-    wanted = int(os.environ.get("SAGE_TEST_STEPS", "500"))
+    wanted = int(os.environ.get("STATEFUL_STEPS", "500"))
     count = [0]
 
     while count[0] < wanted:

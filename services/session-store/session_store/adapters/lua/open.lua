@@ -38,7 +38,7 @@ if seen then
   branch = branch_of(name)
 end
 
--- Waiters of this branch: a ticket each, and when it was last seen.
+-- Waiters of this branch: a ticket each, and when it was last seen. Who has gone without a word is forgotten.
 local ahead, mine = 0, nil
 local function look_at_the_line()
   local all, others = redis.call('HGETALL', waiting), {}
@@ -46,7 +46,9 @@ local function look_at_the_line()
     local ticket, last = string.match(all[index + 1], '^(%d+) (%d+)$')
     if all[index] == name .. '/' .. opener then
       mine = tonumber(ticket)
-    elseif string.sub(all[index], 1, #name + 1) == name .. '/' and tonumber(last) >= tonumber(ARGV[10]) then
+    elseif tonumber(last) < tonumber(ARGV[10]) then
+      redis.call('HDEL', waiting, all[index])
+    elseif string.sub(all[index], 1, #name + 1) == name .. '/' then
       table.insert(others, tonumber(ticket))
     end
   end
