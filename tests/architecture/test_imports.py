@@ -24,6 +24,7 @@ ONLY_IN = {
     "qdrant_client": {"adapters"},
     "qdrant_edge": {"adapters"},
     "wordllama": {"adapters"},
+    "tokenizers": {"adapters"},
     "psutil": {"adapters"},
     "yaml": {"adapters"},
     "prometheus_client": set(),

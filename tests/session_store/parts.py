@@ -118,6 +118,20 @@ class ListedRecollections:
             raise ServiceUnavailable("rag-indexer cannot be reached")
 
 
+@dataclass
+class ListedTenants:
+    keys: set[SessionKey] = field(default_factory=set)
+
+    async def add(self, key: SessionKey) -> None:
+        self.keys.add(key)
+
+    async def has(self, key: SessionKey) -> bool:
+        return key in self.keys
+
+    async def remove(self, key: SessionKey) -> None:
+        self.keys.discard(key)
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """One adapter, all of its parts."""
@@ -207,7 +221,14 @@ def desk_over(
     numbers, place = itertools.count(), next(_desks)
     window = NewestDialogs(max_dialogs=max_dialogs, budget_tokens=budget_tokens, tokenizers=TokenizerFiles({}))
     made = memories_over(
-        window, store.shelves, store.turns, recollected or ListedRecollections(), tally, clock=clock, scribe=scribe
+        window,
+        store.shelves,
+        store.turns,
+        recollected or ListedRecollections(),
+        ListedTenants(),
+        tally=tally,
+        clock=clock,
+        scribe=scribe,
     )
     memories = Memories(made.memories, backend, tally)
     erasing = Erasing(memories, owed or MemoryErasures(), needed=True)

@@ -20,6 +20,7 @@ from session_store.adapters.redis_durability import RedisDurability
 from session_store.adapters.redis_erasures import RedisErasures
 from session_store.adapters.redis_sessions import RedisSessions
 from session_store.adapters.redis_shelves import RedisShelves
+from session_store.adapters.redis_tenants import RedisTenants
 from session_store.adapters.redis_turns import RedisTurns
 from session_store.adapters.tokenizer_files import TokenizerFiles
 from session_store.domain.branching import Branching
@@ -80,7 +81,8 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         shelves,
         held,
         IndexedRecollections(indexer),
-        tally,
+        RedisTenants(redis),
+        tally=tally,
         clock=time.time,
         scribe=scribe if config.model else None,
     )

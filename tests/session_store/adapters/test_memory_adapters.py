@@ -13,6 +13,7 @@ from sage_contracts.errors import ServiceUnavailable
 from sage_contracts.recollections import Recollection
 from session_store.adapters.indexed_recollections import IndexedRecollections
 from session_store.adapters.redis_keys import part
+from session_store.adapters.redis_tenants import RedisTenants
 from session_store.adapters.tokenizer_files import TokenizerFiles
 from session_store.domain.memory import shelves
 from session_store.domain.memory.notes import Note
@@ -96,3 +97,13 @@ async def test_notes_expire_with_their_session(redis_url: str) -> None:
 
     assert 0 < left[1] <= 60_000
     assert abs(left[0] - left[1]) < 100
+
+
+async def test_the_sessions_that_the_rag_indexer_knows_are_listed(redis_url: str) -> None:
+    async with redis_client(redis_url) as redis:
+        tenants = RedisTenants(redis)
+        await tenants.add(key())
+        found = [await tenants.has(key()), await tenants.has(key(owner="bob"))]
+        await tenants.remove(key())
+
+        assert [*found, await tenants.has(key())] == [True, False, False]

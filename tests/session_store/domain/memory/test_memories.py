@@ -1,5 +1,6 @@
 """One suite over all four memories, on both adapters: what a turn, and a person who looks, relies on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from sage_contracts import memory as wire
 from sage_contracts import sessions
 from sage_contracts.errors import InvalidRequest, MemoryItemNotFound, SessionNotFound
+from sage_contracts.recollections import Recollection
 from sage_contracts.sessions import Backend
+from session_store.domain.records import SessionKey
 from tests.session_store.domain.memory.parts import FACT, ScriptedScribe, ask, recalled, say, talk
 from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, texts
 
@@ -280,4 +283,56 @@ async def test_vectors_that_cannot_be_erased_now_are_so_later(place: Store, cloc
     await desk.erasing.sweep()
 
     assert "vectors" not in deleted.removed
+    assert not any(recollections.kept.values())
+
+
+async def test_deleting_a_session_that_was_never_there_by_meaning_asks_nobody(place: Store, clock: Clock) -> None:
+    desk = desk_over(place, clock, backend="kv", recollected=ListedRecollections(away=True))
+    await say(desk, FACT)
+
+    assert (await desk.sessions.delete("local", "s1")).removed["vectors"] == 0
+
+
+@pytest.mark.parametrize("backend", FURTHER)
+async def test_the_window_makes_no_room_for_what_is_not_there(place: Store, clock: Clock, backend: Backend) -> None:
+    """All dialogs fit the budget; what has nothing to say takes none of it."""
+    desk = desk_over(place, clock, max_dialogs=50, backend=backend)
+    await say(desk, FACT)
+    await talk(desk, 9)
+    whole = await ask(desk, "zzz", budget=10_000)
+
+    assert (await ask(desk, "zzz", budget=whole.tokens)).dropped == 0
+
+
+@pytest.mark.parametrize("backend", FURTHER)
+async def test_a_window_that_fills_the_budget_makes_room_for_what_bears(
+    place: Store, clock: Clock, backend: Backend
+) -> None:
+    desk = desk_over(place, clock, max_dialogs=50, backend=backend)
+    await say(desk, FACT)
+    await talk(desk, 25)
+
+    contexts = {budget: await ask(desk, budget=budget) for budget in range(100, 300, 10)}
+
+    assert {
+        budget: context for budget, context in contexts.items() if context.tokens + context.hit_tokens > budget
+    } == {}
+    assert all("Albatross" in recalled(context) for budget, context in contexts.items() if budget >= 150)
+
+
+class DeletingMeanwhile(ListedRecollections):
+    """While it takes the turn in, somebody deletes the session."""
+
+    desk: Desk
+
+    async def remember(self, key: SessionKey, items: Sequence[Recollection]) -> None:
+        await self.desk.sessions.delete(key.owner, key.session_id)
+        await super().remember(key, items)
+
+
+async def test_a_session_deleted_while_its_turn_is_taken_in_leaves_nothing(place: Store, clock: Clock) -> None:
+    recollections = DeletingMeanwhile()
+    desk = recollections.desk = desk_over(place, clock, backend="vdb", recollected=recollections)
+    await say(desk, FACT)
+
     assert not any(recollections.kept.values())

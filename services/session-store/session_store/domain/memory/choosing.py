@@ -14,7 +14,7 @@ from session_store.domain.memory.shelves import Shelves
 from session_store.domain.memory.short_term import ShortTerm
 from session_store.domain.memory.stating import asked_for
 from session_store.domain.memory.summaries import Summaries
-from session_store.domain.memory.vectors import Recollected, Vectors
+from session_store.domain.memory.vectors import Recollected, Tenants, Vectors
 from session_store.domain.memory.window import NewestDialogs
 from session_store.domain.ports import Clock, Memory, Scribe, StoredTurns, Tally
 
@@ -35,8 +35,9 @@ def memories_over(
     shelves: Shelves,
     turns: StoredTurns,
     recollected: Recollected,
-    tally: Tally,
+    tenants: Tenants,
     *,
+    tally: Tally,
     clock: Clock,
     scribe: Scribe | None,
 ) -> Made:
@@ -46,7 +47,7 @@ def memories_over(
     summaries = None if scribe is None else Summaries(shelves, turns, scribe, chores)
     facts = Learning(shelves, "facts", rules=asked_for, noted=noted_fact, tally=tally, engine=engine)
     relations = Learning(shelves, "relations", rules=statements, noted=noted_relation, tally=tally, engine=engine)
-    vectors = Vectors(window, shelves, recollected, tally)
+    vectors = Vectors(window, shelves, recollected, tenants, tally)
     made: dict[Backend, Memory] = {
         "short_term": ShortTerm(window, summaries),
         "vdb": vectors,

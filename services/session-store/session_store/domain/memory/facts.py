@@ -6,11 +6,11 @@ from typing import Any
 from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
 from sage_contracts.sessions import Backend, MemoryChoice
 from sage_contracts.turns import MemoryHit
-from session_store.domain.memory.fitting import fitted, hit_of
+from session_store.domain.memory.fitting import hit_of
 from session_store.domain.memory.learning import Learning, fact_text
 from session_store.domain.memory.notes import Note, Statement, fact_id, item_of, latest, micros, on_branch
 from session_store.domain.memory.shelves import Shelves
-from session_store.domain.memory.window import NewestDialogs, Told, hit_budget
+from session_store.domain.memory.window import NewestDialogs, Told
 from session_store.domain.memory.words import likeness, words
 from session_store.domain.ports import Clock, Further, Recalled
 from session_store.domain.ranges import Ranges
@@ -41,10 +41,13 @@ class Facts:
     async def recall(self, asked: Asked, further: Further) -> Recalled:
         budget, count = self._window.budget(asked), await self._window.count(asked.model)
         notes = await self._shelves.all(asked.key, "facts")
-        reserve = hit_budget(budget) if notes else 0
-        told = await self._window.told(asked, further, budget_tokens=budget - reserve, count=count)
-        hits = fitted(self._found(notes, asked.question, told), budget_tokens=reserve, count=count)
-        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens)
+        return await self._window.recalled(
+            asked,
+            further,
+            budget_tokens=budget,
+            count=count,
+            found=lambda told: self._found(notes, asked.question, told),
+        )
 
     async def remember(self, committed: Committed) -> None:
         await self._learning.learn(committed)

@@ -5,12 +5,13 @@ from typing import Any
 
 from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
 from sage_contracts.sessions import Backend, MemoryChoice
-from session_store.domain.memory.fitting import fitted, hit_of
+from sage_contracts.turns import MemoryHit
+from session_store.domain.memory.fitting import hit_of
 from session_store.domain.memory.learning import Learning, fact_text
 from session_store.domain.memory.notes import Note, Statement, edges, item_of, micros, on_branch, relation_id
 from session_store.domain.memory.shelves import Shelves
 from session_store.domain.memory.walking import STEPS, bearing
-from session_store.domain.memory.window import NewestDialogs, hit_budget
+from session_store.domain.memory.window import NewestDialogs, Told
 from session_store.domain.ports import Clock, Further, Recalled
 from session_store.domain.ranges import Ranges
 from session_store.domain.records import Asked, Committed, SessionKey
@@ -34,12 +35,12 @@ class Graph:
     async def recall(self, asked: Asked, further: Further) -> Recalled:
         budget, count = self._window.budget(asked), await self._window.count(asked.model)
         notes = await self._shelves.all(asked.key, "relations")
-        reserve = hit_budget(budget) if notes else 0
-        told = await self._window.told(asked, further, budget_tokens=budget - reserve, count=count)
-        found = bearing(asked.question, edges(on_branch(notes, told.ranges)))
-        untold = [hit_of(edge.note, score) for edge, score in found if edge.note.position not in told.positions]
-        hits = fitted(untold, budget_tokens=reserve, count=count)
-        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens)
+        relations = bearing(asked.question, edges(on_branch(notes, asked.window.ranges)))
+
+        def found(told: Told) -> list[MemoryHit]:
+            return [hit_of(edge.note, score) for edge, score in relations if edge.note.position not in told.positions]
+
+        return await self._window.recalled(asked, further, budget_tokens=budget, count=count, found=found)
 
     async def remember(self, committed: Committed) -> None:
         await self._learning.learn(committed)

@@ -6,10 +6,11 @@ from typing import Any
 from sage_contracts.errors import InvalidRequest
 from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
 from sage_contracts.sessions import Backend, MemoryChoice
-from session_store.domain.memory.fitting import fitted, hit_of
+from sage_contracts.turns import MemoryHit
+from session_store.domain.memory.fitting import hit_of
 from session_store.domain.memory.notes import item_of, latest, on_branch
 from session_store.domain.memory.summaries import Summaries
-from session_store.domain.memory.window import NewestDialogs, hit_budget
+from session_store.domain.memory.window import NewestDialogs, Told
 from session_store.domain.ports import Further, Recalled
 from session_store.domain.ranges import Ranges
 from session_store.domain.records import Asked, Committed, SessionKey
@@ -34,12 +35,14 @@ class ShortTerm:
         told = await self._window.told(asked, further, budget_tokens=budget, count=count)
         if not told.dropped or self._summaries is None:
             return Recalled(told.messages, told.dropped, told.tokens)
-        reserve = hit_budget(budget)
-        told = await self._window.told(asked, further, budget_tokens=budget - reserve, count=count)
-        self._summaries.fell_out(asked.key, asked.window.branch, told.first)
-        summary = await self._summaries.latest(asked.key, told.ranges)
-        hits = fitted([] if summary is None else [hit_of(summary, 1.0)], budget_tokens=reserve, count=count)
-        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens)
+        summaries = self._summaries
+        summary = await summaries.latest(asked.key, told.ranges)
+
+        def found(told: Told) -> list[MemoryHit]:
+            summaries.fell_out(asked.key, asked.window.branch, told.first)
+            return [] if summary is None else [hit_of(summary, 1.0)]
+
+        return await self._window.recalled(asked, further, budget_tokens=budget, count=count, found=found)
 
     async def remember(self, committed: Committed) -> None:
         if self._summaries is not None:

@@ -13,10 +13,10 @@ from sage_contracts.recollections import Recollection
 from sage_contracts.sessions import Backend, MemoryChoice
 from sage_contracts.turns import MemoryHit
 from session_store.domain import ranges as within
-from session_store.domain.memory.fitting import fitted, hit_of
+from session_store.domain.memory.fitting import hit_of
 from session_store.domain.memory.notes import Note, item_of, latest, micros, on_branch
 from session_store.domain.memory.shelves import Shelves
-from session_store.domain.memory.window import NewestDialogs, Told, hit_budget
+from session_store.domain.memory.window import NewestDialogs, Told
 from session_store.domain.ports import Further, Recalled, Tally
 from session_store.domain.ranges import Ranges
 from session_store.domain.records import Asked, Committed, Placed, SessionKey
@@ -51,15 +51,32 @@ class Recollected(Protocol):
     async def forget(self, key: SessionKey, ids: Sequence[str] | None) -> int: ...
 
 
+class Tenants(Protocol):
+    """
+    Which sessions have anything in the rag-indexer: kept apart from them, so that it is known of one that has expired.
+
+    Raises StoreUnavailable when the place cannot be reached.
+    """
+
+    async def add(self, key: SessionKey) -> None: ...
+
+    async def has(self, key: SessionKey) -> bool: ...
+
+    async def remove(self, key: SessionKey) -> None: ...
+
+
 class Vectors:
     """Implements Memory. Without the rag-indexer it tells the window alone, says so, and keeps turns for later."""
 
     backend: Backend = "vdb"
 
-    def __init__(self, window: NewestDialogs, shelves: Shelves, recollected: Recollected, tally: Tally) -> None:
+    def __init__(
+        self, window: NewestDialogs, shelves: Shelves, recollected: Recollected, tenants: Tenants, tally: Tally
+    ) -> None:
         self._window = window
         self._shelves = shelves
         self._recollected = recollected
+        self._tenants = tenants
         self._tally = tally
         self._owed: deque[tuple[SessionKey, list[Recollection]]] = deque(maxlen=OWED_AT_MOST)
         self._storing = asyncio.Lock()
@@ -83,10 +100,9 @@ class Vectors:
             return Recalled(told.messages, told.dropped, told.tokens, notice=self._trouble)
         self._trouble = None
         self._tally.memory("recall", "done")
-        reserve = hit_budget(budget)
-        told = await self._window.told(asked, further, budget_tokens=budget - reserve, count=count)
-        hits = fitted(_bearing(found, told), budget_tokens=reserve, count=count)
-        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens)
+        return await self._window.recalled(
+            asked, further, budget_tokens=budget, count=count, found=lambda told: _bearing(found, told)
+        )
 
     async def remember(self, committed: Committed) -> None:
         notes = _pieces(committed.messages)
@@ -127,7 +143,11 @@ class Vectors:
     async def erase(self, key: SessionKey) -> dict[str, int]:
         for owed in [owed for owed in self._owed if owed[0] == key]:
             self._owed.remove(owed)
-        return {"vectors": await self._recollected.forget(key, None)}
+        if not await self._tenants.has(key):
+            return {"vectors": 0}
+        gone = await self._recollected.forget(key, None)
+        await self._tenants.remove(key)
+        return {"vectors": gone}
 
     async def put(self, key: SessionKey, facts: Sequence[NewFact]) -> list[MemoryItem]:
         del key, facts
@@ -148,6 +168,7 @@ class Vectors:
 
     async def _store(self, key: SessionKey, items: Sequence[Recollection]) -> None:
         """A session that was deleted, cleared or made to forget meanwhile must not come back by this."""
+        await self._tenants.add(key)
         await self._recollected.remember(key, items)
         kept = {note.id for note in await self._shelves.all(key, "memory")}
         if gone := [item.id for item in items if item.id not in kept]:

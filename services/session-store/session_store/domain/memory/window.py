@@ -1,14 +1,16 @@
 """The newest dialogs of a branch, as every memory tells them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sage_contracts.memory import MemoryUse
 from sage_contracts.sessions import Backend, MemoryChoice, Message
+from sage_contracts.turns import MemoryHit
+from session_store.domain.memory.fitting import fitted
 from session_store.domain.memory.tokens import FRAME, PART, Count, text_tokens
 from session_store.domain.memory.trimming import Trimmed, trim
-from session_store.domain.ports import Further, Tokenizers
+from session_store.domain.ports import Further, Recalled, Tokenizers
 from session_store.domain.ranges import Ranges
 from session_store.domain.records import Asked, Window
 
@@ -32,6 +34,10 @@ class Told:
     @property
     def first(self) -> int | None:
         return min(self.positions, default=None)
+
+
+Found = Callable[[Told], Sequence[MemoryHit]]
+"""What beside this window is worth telling, best first."""
 
 
 class NewestDialogs:
@@ -59,6 +65,21 @@ class NewestDialogs:
             if told.full or len(window.tail) >= window.total:
                 return _told(window, told)
             window = await further(4 * max(1, len(window.tail)))
+
+    async def recalled(
+        self, asked: Asked, further: Further, *, budget_tokens: int, count: Count, found: Found
+    ) -> Recalled:
+        """
+        The newest dialogs, and of what is `found` beside them as much as may be. The dialogs make room for it only
+        where both do not fit.
+        """
+        room = hit_budget(budget_tokens)
+        told = await self.told(asked, further, budget_tokens=budget_tokens, count=count)
+        hits = fitted(found(told), budget_tokens=room, count=count)
+        if hits.tokens and told.tokens + hits.tokens > budget_tokens:
+            told = await self.told(asked, further, budget_tokens=budget_tokens - room, count=count)
+            hits = fitted(found(told), budget_tokens=room, count=count)
+        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens)
 
     def dialogs_of(self, choice: MemoryChoice | None) -> int:
         return self.max_dialogs if choice is None or choice.max_dialogs is None else choice.max_dialogs
