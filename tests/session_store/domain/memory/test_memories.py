@@ -10,6 +10,7 @@ from sage_contracts import sessions
 from sage_contracts.errors import InvalidRequest, MemoryItemNotFound, SessionNotFound
 from sage_contracts.recollections import Recollection
 from sage_contracts.sessions import Backend
+from session_store.domain.memory.vectors import Vectors
 from session_store.domain.records import SessionKey
 from tests.session_store.domain.memory.parts import FACT, ScriptedScribe, ask, recalled, say, talk
 from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, texts
@@ -263,7 +264,9 @@ async def test_without_the_rag_indexer_the_window_is_told_and_turns_wait(place: 
     without = await ask(desk)
     notice = (await desk.remembering.items("local", "s1")).notice
     recollections.away = False
-    await talk(desk, 1)
+    vectors = desk.memories.usual
+    assert isinstance(vectors, Vectors)
+    await vectors.store_owed()
     with_it = await ask(desk)
 
     assert (len(without.messages), without.hits) == (2 * WINDOW, [])

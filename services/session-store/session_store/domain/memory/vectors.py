@@ -111,10 +111,15 @@ class Vectors:
         if len(self._owed) == OWED_AT_MOST:
             self._tally.memory("remember", "dropped")
         self._owed.append((committed.key, [_recollection(note) for note in notes]))
-        await self.store_owed()
+        if self._trouble is None:
+            await self.store_owed()
 
     async def store_owed(self) -> None:
-        """Hand over what the rag-indexer has not taken yet, oldest first, until it fails."""
+        """
+        Hand over what the rag-indexer has not taken yet, oldest first, until it fails.
+
+        Called again and again from outside: after a failure no turn tries by itself, for others wait behind it.
+        """
         async with self._storing:
             while self._owed:
                 key, items = self._owed[0]
