@@ -8,7 +8,7 @@ from sage_contracts.sessions import MemoryChoice
 from session_store.domain.memory.notes import Note, Shelf
 from session_store.domain.records import SessionKey
 
-NOTES_AT_MOST = 2_000
+NOTES_AT_MOST = 1_000
 """On one shelf of a session; the oldest beyond them are given up."""
 
 

@@ -8,11 +8,11 @@ from session_store.domain.memory.relating import READ_CHARS, STOP, statements
 
 _ASKED = re.compile(
     r"(?:^|(?<=[.!?\n,;。！？，；\s]))(?:"
-    r"(?P<polite>(?:please\s+|and\s+|also\s+|can you\s+|could you\s+)*)"
+    r"(?P<polite>(?:(?:please|and|also|can you|could you)\s{1,3}){0,4})"
     r"(?:remember|don't forget|do not forget|keep in mind|bear in mind|make a note|note|memori[sz]e)"
     r"(?:\s+that|\s+this|\s*:)\s*:?\s*(?P<english>[^\n]+)"
     r"|remember\s+(?P<bare>(?:my|our|the|I|we)\s[^\n]+)"
-    r"|(?:请|帮我|你要|要)*(?:记住|记得|记下来|记下|别忘了|不要忘记)[,，:：]?\s*(?P<chinese>[^\n。！？]+)"
+    r"|(?:请|帮我|你要|要){0,4}(?:记住|记得|记下来|记下|别忘了|不要忘记)[,，:：]?\s*(?P<chinese>[^\n。！？]+)"
     r")",
     re.IGNORECASE,
 )

@@ -106,7 +106,7 @@ def _ends(edge: Edge) -> tuple[str, str]:
     return edge.note.subject.casefold(), edge.note.value.casefold()
 
 
-def _said(edge: Edge) -> list[str]:
+def _said(edge: Edge) -> Sequence[str]:
     note = edge.note
     return words(f"{note.subject} {note.key} {note.value} {note.text} {_CUES.get(note.key, '')}")
 

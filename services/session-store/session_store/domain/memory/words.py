@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 _LATIN = re.compile(r"[^\W_\u2e80-\U0010ffff]+")
 _DENSE = re.compile("[\u2e80-\U0010ffff]+")
@@ -130,7 +131,12 @@ _STEM = 3
 """Letters that a word keeps, whatever its ending."""
 
 
-def words(text: str) -> list[str]:
+KEPT_TEXTS = 8_192
+"""Texts whose words are remembered: those of a session's notes are asked for with each of its turns."""
+
+
+@lru_cache(maxsize=KEPT_TEXTS)
+def words(text: str) -> tuple[str, ...]:
     """
     Its words without those that every text has: Latin ones without their endings, Chinese ones as their characters and
     each two that stand together.
@@ -144,7 +150,7 @@ def words(text: str) -> list[str]:
     for run in _DENSE.findall(_MARKS.sub(" ", lowered)):
         for piece in _COMMON_DENSE.sub(" ", run).split():
             found += [*piece, *(piece[at : at + 2] for at in range(len(piece) - 1))]
-    return found
+    return tuple(found)
 
 
 def likeness(question: Sequence[str], texts: Sequence[Sequence[str]]) -> list[float]:
