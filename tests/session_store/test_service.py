@@ -57,6 +57,14 @@ async def running(redis_url: str, **config: Any) -> AsyncGenerator[aiohttp.Clien
         yield http
 
 
+@asynccontextmanager
+async def two_replicas() -> AsyncGenerator[tuple[aiohttp.ClientSession, aiohttp.ClientSession]]:
+    """On one Redis that is not made to wait for its disk."""
+    with redis_server(fsync="everysec") as server:
+        async with running(server.url) as one, running(server.url) as other:
+            yield one, other
+
+
 async def status(http: aiohttp.ClientSession, method: str, path: str, body: object = None) -> int:
     async with http.request(method, path, json=body) as response:
         await response.read()
@@ -184,14 +192,14 @@ async def test_turns_and_contexts_are_counted(server: RedisServer) -> None:
     assert 'sage_session_store_context_messages_total{outcome="dropped"} 2.0' in metrics
 
 
-async def test_many_clients_on_one_session_over_two_replicas_lose_and_double_nothing(server: RedisServer) -> None:
+async def test_many_clients_on_one_session_over_two_replicas_lose_and_double_nothing() -> None:
     """
     Sixteen clients, fifty turns each, each turn begun on one replica and committed on the other, and committed twice at
     once, as by a gateway that lost its answer.
     """
     clients, turns = 16, 50
     told_before: dict[str, list[str]] = {}
-    async with running(server.url) as one, running(server.url) as other:
+    async with two_replicas() as (one, other):
 
         async def turn(replica: aiohttp.ClientSession, another: aiohttp.ClientSession, name: str) -> None:
             path, asked = "/internal/sessions/shared/turns", [{"role": "user", "content": f"q{name}"}]
