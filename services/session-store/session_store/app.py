@@ -88,15 +88,8 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     )
     memories = Memories(made.memories, config.memory_backend, tally)
     erasing = Erasing(memories, RedisErasures(redis), needed=True)
-    sessions = Sessions(
-        stored,
-        memories,
-        erasing,
-        tally,
-        clock=time.time,
-        ids=new_id,
-        ttl_us=int(config.ttl_seconds * MICROS),
-    )
+    ttl_us = int(config.ttl_seconds * MICROS)
+    sessions = Sessions(stored, memories, erasing, tally, clock=time.time, ids=new_id, ttl_us=ttl_us)
     naming = Naming(stored, scribe) if config.titles == "model" else None
     turns = Turns(held, memories, tally, times=Times(time.time), ids=new_id, naming=naming)
     loops = [durability.tell_once, memories.run, background.every(SWEEP_SECONDS, erasing.sweep), *made.loops]
