@@ -69,18 +69,12 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     stored, held = RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms)
     tally = Metrics(registry)
     scribe = GatewayScribe(http, config.gateway_url, model=config.model)
-    indexer = ServiceClient(http, config.indexer_url, name="rag-indexer", timeout=RECALL_SECONDS)
-    window = NewestDialogs(
-        max_dialogs=config.max_dialogs,
-        budget_tokens=config.budget_tokens,
-        tokenizers=TokenizerFiles(config.tokenizer_paths()),
-    )
     shelves = RedisShelves(redis)
     made = memories_over(
-        window,
+        _window(config),
         shelves,
         held,
-        IndexedRecollections(indexer),
+        IndexedRecollections(ServiceClient(http, config.indexer_url, name="rag-indexer", timeout=RECALL_SECONDS)),
         RedisTenants(redis),
         tally=tally,
         clock=time.time,
@@ -130,6 +124,11 @@ def main() -> Litestar:
     logs.set_up(SERVICE, settings.load(Listen, prefix=PREFIX, defaults={"port": PORT}).log_level)
     registry = CollectorRegistry()
     return create_app(assemble(read(), registry), registry)
+
+
+def _window(config: Settings) -> NewestDialogs:
+    tokenizers = TokenizerFiles(config.tokenizer_paths())
+    return NewestDialogs(max_dialogs=config.max_dialogs, budget_tokens=config.budget_tokens, tokenizers=tokenizers)
 
 
 def new_id() -> str:
