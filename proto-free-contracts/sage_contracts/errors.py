@@ -312,6 +312,12 @@ class StoreFull(StoreUnavailable):
     code = "store_full"
 
 
+class EncoderAway(Unavailable):
+    """The encoder that makes vectors of texts is away or refused; what it was needed for can be asked again."""
+
+    code = "encoder_away"
+
+
 class ServiceUnavailable(Unavailable):
     """Another SAGE service is away."""
 

@@ -1,5 +1,6 @@
 """What the rag-indexer's tests are made of: passages, encoders that can be held, a whole service on real Edge."""
 
+import asyncio
 import hashlib
 import math
 import re
@@ -14,11 +15,12 @@ from pathlib import Path
 from rag_indexer.adapters.bm25_terms import Bm25Terms
 from rag_indexer.adapters.edge_passages import edge_passages
 from rag_indexer.adapters.folder import AllowedFolders
+from rag_indexer.adapters.text_parser import TextParser
 from rag_indexer.app import Parts, create_app
 from rag_indexer.domain.building import Building, Clock
 from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.documents import Entry, Sparse, StoredPassage, Vectors
-from rag_indexer.domain.ports import BuildOutcome, Encoder, Passages, Record, SearchOutcome
+from rag_indexer.domain.ports import BuildOutcome, Encoder, Kind, Passages, Record, SearchOutcome
 from rag_indexer.domain.reading import Reading
 from rag_indexer.domain.searches import Searches
 from sage_chassis.health import Health
@@ -43,12 +45,12 @@ def passage(path: str, text: str = "text", *, file_hash: str = "h") -> StoredPas
 
 
 def entry(path: str, text: str = "text", *, file_hash: str = "h") -> Entry:
-    dense = WordsEncoder().encode([text])[0]
+    dense = counted(text)
     return Entry(passage(path, text, file_hash=file_hash), Vectors(Bm25Terms().of_passage(text), dense))
 
 
 def query(text: str) -> Vectors:
-    return Vectors(Bm25Terms().of_query(text), WordsEncoder().encode([text])[0])
+    return Vectors(Bm25Terms().of_query(text), counted(text))
 
 
 def record(**changes: object) -> Record:
@@ -70,7 +72,6 @@ class WordsEncoder:
     """A tiny encoder that can be held, and told to fail: a text's words, each counted at one of a few places."""
 
     name = "words"
-    dimensions = DIMENSIONS
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
@@ -86,17 +87,27 @@ class WordsEncoder:
     def release(self) -> None:
         self._go.set()
 
-    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+    @property
+    def fingerprint(self) -> str:
+        return self.name
+
+    async def dimensions(self) -> int:
+        return DIMENSIONS
+
+    async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
+        return await asyncio.to_thread(self._encoded, texts)
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[float]]:
         self.encoded += texts
         if any("\n" in text for text in texts):  # a passage: questions of one line are not held
             self.reached.set()
             assert self._go.wait(30), "held for too long"
         if self.fails_with is not None:
             raise self.fails_with
-        return [_counted(text) for text in texts]
+        return [counted(text) for text in texts]
 
 
-def _counted(text: str) -> list[float]:
+def counted(text: str) -> list[float]:
     counts = [0.0] * DIMENSIONS
     for word in re.findall(r"\w+", text.lower()):
         counts[_number(word) % DIMENSIONS] += 1.0
@@ -155,9 +166,9 @@ class Desk:
 
 def desk_over(passages: Passages, docs: Path, *, encoder: Encoder | None = None, default: bool = True) -> Desk:
     words, tally, terms = WordsEncoder(), Tally(), Bm25Terms()
-    reading = Reading(encoder or words, terms)
+    reading = Reading(TextParser(), encoder or words, terms)
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=_ticking())
-    folders = AllowedFolders([str(docs)], max_file_bytes=100_000)
+    folders = AllowedFolders([str(docs)], max_file_bytes=100_000, suffixes=TextParser.suffixes)
     return Desk(
         Builds(
             passages=passages,
@@ -187,8 +198,7 @@ async def edge_desk(folder: Path, *, encoder: Encoder | None = None, default: bo
     """A desk over Edge in `folder`/data, with documents in `folder`/docs."""
     docs = folder / "docs"
     docs.mkdir(exist_ok=True)
-    dimensions = (encoder or WordsEncoder()).dimensions
-    async with edge_passages(folder / "data", collection="docs", dimensions=dimensions) as passages:
+    async with edge_passages(folder / "data", collection="docs") as passages:
         desk = desk_over(passages, docs, encoder=encoder, default=default)
         try:
             yield desk

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from rag_indexer.adapters.bm25_terms import Bm25Terms
 from rag_indexer.adapters.edge_passages import edge_passages
 from rag_indexer.adapters.folder import AllowedFolders
+from rag_indexer.adapters.text_parser import TextParser
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
 from rag_indexer.domain.building import Building, Clock
 from rag_indexer.domain.builds import Builds
@@ -45,13 +46,14 @@ class Parts:
 async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenerator[Parts]:
     """Everything, with the index opened; what has to be built is built in the background."""
     encoder, terms = WordllamaEncoder(), Bm25Terms()
-    reading = Reading(encoder, terms)
+    parser = TextParser()
+    reading = Reading(parser, encoder, terms)
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=time.monotonic)
     counts = IndexMetrics(registry)
-    async with _store(config, encoder.dimensions) as passages:
+    async with _store(config) as passages:
         builds = Builds(
             passages=passages,
-            folders=AllowedFolders(config.roots, max_file_bytes=config.max_file_bytes),
+            folders=AllowedFolders(config.roots, max_file_bytes=config.max_file_bytes, suffixes=parser.suffixes),
             building=Building(passages, reading, clock),
             default_source=config.source_dir or None,
             clock=clock,
@@ -83,13 +85,13 @@ def main() -> Litestar:
     return create_app(assemble(settings.load(Settings, prefix=PREFIX), registry), registry)
 
 
-def _store(config: Settings, dimensions: int) -> AbstractAsyncContextManager[Passages]:
+def _store(config: Settings) -> AbstractAsyncContextManager[Passages]:
     if config.store == "edge":
-        return edge_passages(config.data_folder, collection=COLLECTION, dimensions=dimensions)
+        return edge_passages(config.data_folder, collection=COLLECTION)
     # Only here, because qdrant-client costs 60 MB of memory and most of a second, which local mode must not pay.
     opened: Callable[..., AbstractAsyncContextManager[Passages]] = import_module(SERVER_STORE).qdrant_passages
     key = config.qdrant_api_key or None
-    return opened(config.qdrant_url, key, collection=COLLECTION, dimensions=dimensions)
+    return opened(config.qdrant_url, key, collection=COLLECTION)
 
 
 def _check(passages: Passages) -> Callable[[], Awaitable[Check]]:

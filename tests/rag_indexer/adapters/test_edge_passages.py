@@ -12,22 +12,23 @@ import pytest
 from rag_indexer.adapters import data_folder
 from rag_indexer.adapters.data_folder import DataFolder, DataFolderInUse, locked
 from rag_indexer.adapters.edge_passages import EdgePassages, edge_passages
+from rag_indexer.domain.documents import EVERYTHING
 from sage_contracts.errors import StoreUnavailable
 from tests.rag_indexer.parts import DIMENSIONS, entry, query, record
 
 
 def opened(root: Path) -> AbstractAsyncContextManager[EdgePassages]:
-    return edge_passages(root, collection="docs", dimensions=DIMENSIONS)
+    return edge_passages(root, collection="docs")
 
 
 async def publish(passages: EdgePassages, text: str) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.add([entry("a.md", text)])
     await draft.publish(record(), {"a.md": "h"})
 
 
 async def found(passages: EdgePassages, text: str) -> list[str]:
-    return [hit.passage.text for hit in (await passages.search(query(text), limit=5, path_prefix=None)).sparse]
+    return [hit.passage.text for hit in (await passages.search(query(text), limit=5, chosen=EVERYTHING)).sparse]
 
 
 def versions(root: Path) -> list[str]:
@@ -63,7 +64,7 @@ async def test_a_deleted_index_leaves_nothing_on_the_disk(passages: EdgePassages
 
 
 async def test_a_discarded_draft_leaves_nothing_on_the_disk(passages: EdgePassages, tmp_path: Path) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.add([entry("b.md", "b")])
     await draft.discard()
 
@@ -73,7 +74,7 @@ async def test_a_discarded_draft_leaves_nothing_on_the_disk(passages: EdgePassag
 async def test_what_a_killed_build_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
     async with opened(tmp_path) as first:
         await publish(first, "a zebra is striped")
-        draft = await first.draft()
+        draft = await first.draft(DIMENSIONS)
         await draft.add([entry("b.md", "half of it")])
         left = versions(tmp_path)
     async with opened(tmp_path) as second:
@@ -154,7 +155,7 @@ async def test_an_old_version_stays_open_until_its_last_reader_has_left(passages
 async def test_a_publish_that_is_cancelled_never_removes_what_the_pointer_names(
     passages: EdgePassages, tmp_path: Path
 ) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.add([entry("a.md", "a giraffe is tall")])
     publishing = asyncio.create_task(draft.publish(record(), {"a.md": "h"}))
     await asyncio.sleep(0)
@@ -169,7 +170,7 @@ async def test_a_publish_that_is_cancelled_never_removes_what_the_pointer_names(
 async def test_a_publish_that_fails_after_the_pointer_moved_leaves_its_version(
     passages: EdgePassages, tmp_path: Path
 ) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     DataFolder(tmp_path, "docs").point_to(tmp_path / "docs@2")
     await draft.discard()
 
@@ -178,7 +179,7 @@ async def test_a_publish_that_fails_after_the_pointer_moved_leaves_its_version(
 
 
 async def test_discarding_what_is_served_does_not_touch_it(passages: EdgePassages) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.add([entry("a.md", "a giraffe is tall")])
     await draft.publish(record(), {"a.md": "h"})
     await draft.discard()
@@ -187,7 +188,7 @@ async def test_discarding_what_is_served_does_not_touch_it(passages: EdgePassage
 
 
 async def test_a_store_that_fails_says_so(passages: EdgePassages) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.discard()
 
     with pytest.raises(StoreUnavailable, match="the index store failed"):
@@ -195,7 +196,7 @@ async def test_a_store_that_fails_says_so(passages: EdgePassages) -> None:
 
 
 async def test_carrying_from_an_index_that_went_away_fails_and_does_not_lose_passages(passages: EdgePassages) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await passages.delete()
 
     with pytest.raises(StoreUnavailable, match="went away"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rag_indexer.adapters.folder import AllowedFolders, DiskFolder, open_beneath
+from rag_indexer.adapters.text_parser import TextParser
 from rag_indexer.domain.ports import Unreadable
 from sage_contracts.errors import SourceRefused
 from tests.rag_indexer.parts import written
@@ -22,11 +23,11 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def docs(root: Path) -> DiskFolder:
-    return DiskFolder(root / "docs", max_file_bytes=100)
+    return DiskFolder(root / "docs", max_file_bytes=100, suffixes=TextParser.suffixes)
 
 
 def opened(root: Path, source_dir: str) -> str:
-    return AllowedFolders([str(root)], max_file_bytes=100).open(source_dir).path
+    return AllowedFolders([str(root)], max_file_bytes=100, suffixes=TextParser.suffixes).open(source_dir).path
 
 
 @pytest.mark.parametrize("source_dir", ["docs", "./docs", "docs/", "docs/../docs", "docs/deep/.."])
@@ -87,7 +88,7 @@ def test_a_sibling_whose_name_begins_like_the_root_is_outside(root: Path) -> Non
 
 def test_without_roots_nothing_may_be_indexed(root: Path) -> None:
     with pytest.raises(SourceRefused, match="none is configured"):
-        AllowedFolders([], max_file_bytes=100).open(str(root))
+        AllowedFolders([], max_file_bytes=100, suffixes=TextParser.suffixes).open(str(root))
 
 
 def test_text_files_are_listed_in_order_and_hidden_ones_are_not(docs: DiskFolder) -> None:
@@ -196,7 +197,7 @@ def test_what_may_not_be_read_is_told() -> None:
         root.chmod(0o755)
         (root / "a.md").chmod(0)
         (root / "deep").chmod(0)
-        docs = DiskFolder(root, max_file_bytes=100)
+        docs = DiskFolder(root, max_file_bytes=100, suffixes=TextParser.suffixes)
         with unprivileged():
             reason, listing = refused(docs, "a.md"), docs.listing()
         (root / "deep").chmod(0o755)

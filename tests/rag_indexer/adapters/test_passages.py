@@ -12,7 +12,7 @@ from qdrant_client import AsyncQdrantClient
 
 from rag_indexer.adapters.edge_passages import edge_passages
 from rag_indexer.adapters.qdrant_passages import QdrantPassages, qdrant_passages
-from rag_indexer.domain.documents import Entry, Sparse, Vectors
+from rag_indexer.domain.documents import EVERYTHING, Entry, Filters, Sparse, Vectors
 from rag_indexer.domain.ports import Passages
 from tests.rag_indexer.parts import DIMENSIONS, entry, query, record
 
@@ -31,7 +31,7 @@ FILES = {"a.md": "1", "guide/b.md": "2", "guide/c.md": "3"}
 @asynccontextmanager
 async def in_memory() -> AsyncGenerator[QdrantPassages]:
     client = AsyncQdrantClient(":memory:")
-    yield QdrantPassages(client, collection="docs", dimensions=DIMENSIONS)
+    yield QdrantPassages(client, collection="docs")
     await client.close()
 
 
@@ -40,31 +40,31 @@ async def passages(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGener
     opened: AbstractAsyncContextManager[Passages]
     match request.param:
         case "edge":
-            opened = edge_passages(tmp_path, collection="docs", dimensions=DIMENSIONS)
+            opened = edge_passages(tmp_path, collection="docs")
         case "memory":
             opened = in_memory()
         case _:
             name = f"test-{uuid.uuid4().hex}"
-            opened = qdrant_passages(SERVER_URL, None, collection=name, dimensions=DIMENSIONS)
+            opened = qdrant_passages(SERVER_URL, None, collection=name)
     async with opened as store:
         yield store
         await store.delete()
 
 
 async def published(passages: Passages, entries: list[Entry] = ENTRIES, **changes: object) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.add(entries)
     files = {one.passage.path: one.passage.file_hash for one in entries}
     await draft.publish(record(num_chunks=len(entries), **changes), files)
 
 
 async def found(passages: Passages, text: str, path_prefix: str | None = None) -> list[str]:
-    hits = await passages.search(query(text), limit=10, path_prefix=path_prefix)
+    hits = await passages.search(query(text), limit=10, chosen=Filters(path_prefix=path_prefix))
     return [hit.passage.text for hit in hits.sparse]
 
 
 async def test_without_an_index_there_is_nothing(passages: Passages) -> None:
-    hits = await passages.search(query("session"), limit=5, path_prefix=None)
+    hits = await passages.search(query("session"), limit=5, chosen=EVERYTHING)
 
     assert (await passages.record(), await passages.files()) == (None, {})
     assert (hits.sparse, hits.dense, await passages.vectors([ENTRIES[0].passage.id])) == ([], [], {})
@@ -80,7 +80,7 @@ async def test_what_is_published_is_served(passages: Passages) -> None:
 
 async def test_a_passage_comes_back_as_it_was_stored(passages: Passages) -> None:
     await published(passages)
-    hits = await passages.search(query("zebra"), limit=5, path_prefix=None)
+    hits = await passages.search(query("zebra"), limit=5, chosen=EVERYTHING)
 
     assert [hit.passage for hit in hits.sparse] == [ENTRIES[1].passage]
     assert hits.sparse[0].score > 0
@@ -89,7 +89,7 @@ async def test_a_passage_comes_back_as_it_was_stored(passages: Passages) -> None
 async def test_a_rare_word_weighs_more_than_a_common_one(passages: Passages) -> None:
     common = [entry(f"{number}.md", f"engine number {number}") for number in range(20)]
     await published(passages, [*common, entry("rare.md", "zebra number"), entry("both.md", "engine number again")])
-    hits = await passages.search(query("zebra engine"), limit=30, path_prefix=None)
+    hits = await passages.search(query("zebra engine"), limit=30, chosen=EVERYTHING)
 
     assert hits.sparse[0].passage.path == "rare.md"
     assert hits.sparse[0].score > 3 * hits.sparse[1].score
@@ -103,7 +103,7 @@ async def test_a_word_that_occurs_often_in_a_passage_weighs_more(passages: Passa
 
 async def test_the_dense_hits_are_by_cosine(passages: Passages) -> None:
     await published(passages)
-    hits = await passages.search(query(ENTRIES[1].passage.text), limit=4, path_prefix=None)
+    hits = await passages.search(query(ENTRIES[1].passage.text), limit=4, chosen=EVERYTHING)
 
     assert hits.dense[0].passage == ENTRIES[1].passage
     assert hits.dense[0].score == pytest.approx(1.0, abs=1e-5)
@@ -112,7 +112,7 @@ async def test_the_dense_hits_are_by_cosine(passages: Passages) -> None:
 
 async def test_no_more_than_the_limit_are_found(passages: Passages) -> None:
     await published(passages)
-    hits = await passages.search(query("engine session zebra"), limit=2, path_prefix=None)
+    hits = await passages.search(query("engine session zebra"), limit=2, chosen=EVERYTHING)
 
     assert (len(hits.sparse), len(hits.dense)) == (2, 2)
 
@@ -123,7 +123,7 @@ async def test_a_prefix_keeps_the_passages_below_it(passages: Passages) -> None:
     assert len(await found(passages, "session engine", "guide/")) == 2
     assert await found(passages, "session engine", "guide/b") == [ENTRIES[2].passage.text]
     assert await found(passages, "session", "nowhere") == []
-    hits = await passages.search(query("session"), limit=9, path_prefix="a")
+    hits = await passages.search(query("session"), limit=9, chosen=Filters(path_prefix="a"))
     assert {hit.passage.path for hit in hits.dense} == {"a.md"}
 
 
@@ -132,9 +132,9 @@ async def test_a_query_without_terms_or_without_meaning_finds_by_the_other(passa
     no_terms = Vectors(Sparse([], []), query("zebra").dense)
     no_meaning = Vectors(query("zebra").sparse, [0.0] * DIMENSIONS)
 
-    assert (await passages.search(no_terms, limit=3, path_prefix=None)).sparse == []
-    assert len((await passages.search(no_terms, limit=3, path_prefix=None)).dense) == 3
-    assert len((await passages.search(no_meaning, limit=3, path_prefix=None)).sparse) == 1
+    assert (await passages.search(no_terms, limit=3, chosen=EVERYTHING)).sparse == []
+    assert len((await passages.search(no_terms, limit=3, chosen=EVERYTHING)).dense) == 3
+    assert len((await passages.search(no_meaning, limit=3, chosen=EVERYTHING)).sparse) == 1
 
 
 async def test_vectors_come_back_as_they_were_stored(passages: Passages) -> None:
@@ -156,7 +156,7 @@ async def test_a_passage_without_known_words_can_be_stored(passages: Passages) -
 
 async def test_a_draft_is_not_seen_before_it_is_published(passages: Passages) -> None:
     await published(passages)
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.add([entry("new.md", "a giraffe is tall")])
     before = await found(passages, "giraffe")
     await draft.publish(record(), {"new.md": "h"})
@@ -169,7 +169,7 @@ async def test_a_draft_is_not_seen_before_it_is_published(passages: Passages) ->
 
 async def test_a_discarded_draft_leaves_what_was_served(passages: Passages) -> None:
     await published(passages)
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.add([entry("new.md", "a giraffe is tall")])
     await draft.discard()
 
@@ -179,7 +179,7 @@ async def test_a_discarded_draft_leaves_what_was_served(passages: Passages) -> N
 
 async def test_files_are_carried_over_with_their_vectors(passages: Passages) -> None:
     await published(passages)
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     count = await draft.carry(["a.md", "guide/c.md"])
     await draft.publish(record(num_chunks=count), {"a.md": "1", "guide/c.md": "3"})
 
@@ -192,7 +192,7 @@ async def test_files_are_carried_over_with_their_vectors(passages: Passages) -> 
 
 
 async def test_carrying_nothing_is_nothing(passages: Passages) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     count = await draft.carry([])
     await draft.discard()
 
@@ -201,7 +201,7 @@ async def test_carrying_nothing_is_nothing(passages: Passages) -> None:
 
 async def test_many_passages_are_stored_and_carried(passages: Passages) -> None:
     await published(passages, [entry(f"{number % 7}.md", f"passage number{number}") for number in range(700)])
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     count = await draft.carry(["0.md", "1.md"])
     await draft.discard()
 

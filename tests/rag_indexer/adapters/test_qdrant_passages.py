@@ -9,6 +9,7 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from rag_indexer.adapters.qdrant_passages import QdrantPassages
+from rag_indexer.domain.documents import EVERYTHING
 from sage_contracts.errors import StoreUnavailable
 from tests.rag_indexer.parts import DIMENSIONS, entry, query, record
 
@@ -37,17 +38,17 @@ async def client() -> AsyncGenerator[Interrupted]:
 
 @pytest.fixture
 def passages(client: AsyncQdrantClient) -> QdrantPassages:
-    return QdrantPassages(client, collection="docs", dimensions=DIMENSIONS)
+    return QdrantPassages(client, collection="docs")
 
 
 async def publish(passages: QdrantPassages, text: str) -> None:
-    draft = await passages.draft()
+    draft = await passages.draft(DIMENSIONS)
     await draft.add([entry("a.md", text)])
     await draft.publish(record(), {"a.md": "h"})
 
 
 async def found(passages: QdrantPassages, text: str) -> list[str]:
-    return [hit.passage.text for hit in (await passages.search(query(text), limit=5, path_prefix=None)).sparse]
+    return [hit.passage.text for hit in (await passages.search(query(text), limit=5, chosen=EVERYTHING)).sparse]
 
 
 async def names(client: AsyncQdrantClient) -> list[str]:
@@ -67,7 +68,7 @@ async def test_what_a_killed_build_left_is_removed_by_the_next_one(
     passages: QdrantPassages, client: Interrupted
 ) -> None:
     await publish(passages, "a zebra")
-    await passages.draft()
+    await passages.draft(DIMENSIONS)
     await publish(passages, "a giraffe")
 
     assert await names(client) == ["docs@3"]

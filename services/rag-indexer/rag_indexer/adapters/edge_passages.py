@@ -17,7 +17,7 @@ from qdrant_edge import EdgeShard
 from rag_indexer.adapters import edge_shard
 from rag_indexer.adapters.data_folder import DataFolder, locked, write_durably
 from rag_indexer.adapters.edge_shard import BATCH, attempted
-from rag_indexer.domain.documents import Entry, Vectors
+from rag_indexer.domain.documents import Entry, Filters, StoredPassage, Vectors, is_passage_id
 from rag_indexer.domain.ports import Draft, Hits, Record
 from sage_contracts.errors import StoreUnavailable
 
@@ -68,14 +68,14 @@ class _Version:
 
 
 @asynccontextmanager
-async def edge_passages(root: Path, *, collection: str, dimensions: int) -> AsyncGenerator["EdgePassages"]:
+async def edge_passages(root: Path, *, collection: str) -> AsyncGenerator["EdgePassages"]:
     """The store in `root`, which nobody else may use meanwhile. Raises DataFolderInUse."""
     with locked(root):
         data = DataFolder(root, collection)
         left = await asyncio.to_thread(data.sweep)
         if left:
             log.warning("leftovers removed", extra={"versions": left})
-        passages = EdgePassages(data, dimensions, await asyncio.to_thread(_opened, data.current()))
+        passages = EdgePassages(data, await asyncio.to_thread(_opened, data.current()))
         try:
             yield passages
         finally:
@@ -83,9 +83,8 @@ async def edge_passages(root: Path, *, collection: str, dimensions: int) -> Asyn
 
 
 class EdgePassages:
-    def __init__(self, data: DataFolder, dimensions: int, opened: "_Version | None") -> None:
+    def __init__(self, data: DataFolder, opened: "_Version | None") -> None:
         self._data = data
-        self._dimensions = dimensions
         self._served = opened
 
     async def record(self) -> Record | None:
@@ -94,21 +93,27 @@ class EdgePassages:
     async def files(self) -> dict[str, str]:
         return dict(self._served.stored.files) if self._served else {}
 
-    async def draft(self) -> Draft:
+    async def draft(self, dimensions: int) -> Draft:
         def begun() -> tuple[Path, EdgeShard]:
             folder = self._data.new()
-            return folder, edge_shard.created(folder / "shard", self._dimensions)
+            return folder, edge_shard.created(folder / "shard", dimensions)
 
         folder, shard = await asyncio.to_thread(attempted, begun)
         return EdgeDraft(self, self._data, folder, shard)
 
-    async def search(self, query: Vectors, *, limit: int, path_prefix: str | None) -> Hits:
+    async def search(self, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
         if self._served is None:
             return Hits([], [])
         async with self._served.read() as shard:
             return await asyncio.to_thread(
-                attempted, lambda: edge_shard.search(shard, query, limit=limit, path_prefix=path_prefix)
+                attempted, lambda: edge_shard.search(shard, query, limit=limit, chosen=chosen)
             )
+
+    async def passage(self, passage_id: str) -> StoredPassage | None:
+        if self._served is None or not is_passage_id(passage_id):
+            return None
+        async with self._served.read() as shard:
+            return await asyncio.to_thread(attempted, lambda: edge_shard.passage(shard, passage_id))
 
     async def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         if self._served is None:

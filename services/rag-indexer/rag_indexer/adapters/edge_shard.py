@@ -15,13 +15,16 @@ from qdrant_edge import (
     FieldCondition,
     Filter,
     KeywordIndexParams,
+    MatchAny,
     MatchPrefix,
+    MatchValue,
     Memory,
     Modifier,
     Point,
     Query,
     QueryBatchRequest,
     QueryRequest,
+    RangeFloat,
     Record,
     ScoredPoint,
     ScrollRequest,
@@ -29,7 +32,7 @@ from qdrant_edge import (
     UpdateOperation,
 )
 
-from rag_indexer.domain.documents import Entry, Sparse, StoredPassage, Vectors
+from rag_indexer.domain.documents import Entry, Filters, Scalar, Sparse, StoredPassage, Vectors
 from rag_indexer.domain.ports import Hit, Hits
 from sage_contracts.errors import StoreUnavailable
 
@@ -91,18 +94,45 @@ def carry(source: EdgeShard, target: EdgeShard, paths: Collection[str]) -> int:
             return total
 
 
-def search(shard: EdgeShard, query: Vectors, *, limit: int, path_prefix: str | None) -> Hits:
-    chosen = Filter(must=[FieldCondition("path", match=MatchPrefix(path_prefix))]) if path_prefix else None
-    sparse = SparseVector(query.sparse.indices, query.sparse.values)
-    asked = [Query.Nearest(sparse, using=SPARSE), Query.Nearest(query.dense, using=DENSE)]
-    requests = [QueryRequest(limit=limit, query=one, filter=chosen, with_payload=True) for one in asked]
-    by_terms, by_meaning = shard.query_batch(QueryBatchRequest(requests))
-    return Hits(_hits(by_terms), _hits(by_meaning))
+def search(shard: EdgeShard, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
+    kept = _filter(chosen)
+    asked = [Query.Nearest(SparseVector(query.sparse.indices, query.sparse.values), using=SPARSE)]
+    if query.dense:
+        asked.append(Query.Nearest(query.dense, using=DENSE))
+    requests = [QueryRequest(limit=limit, query=one, filter=kept, with_payload=True) for one in asked]
+    by_terms, *by_meaning = shard.query_batch(QueryBatchRequest(requests))
+    return Hits(_hits(by_terms), _hits(by_meaning[0]) if by_meaning else [])
+
+
+def passage(shard: EdgeShard, passage_id: str) -> StoredPassage | None:
+    """`passage_id` is a UUID."""
+    return next(map(_passage, shard.retrieve([passage_id], with_payload=True, with_vector=False)), None)
 
 
 def vectors(shard: EdgeShard, ids: Sequence[str]) -> dict[str, Vectors]:
     records = shard.retrieve(list(ids), with_payload=True, with_vector=True)
     return {_passage(record).id: _vectors(record) for record in records}
+
+
+def _filter(chosen: Filters) -> Filter | None:
+    must: list[FieldCondition | Filter] = []
+    if chosen.path_prefix:
+        must.append(FieldCondition("path", match=MatchPrefix(chosen.path_prefix)))
+    if chosen.types:
+        must.append(FieldCondition("type", match=MatchAny(list(chosen.types))))
+    if chosen.modified_after is not None or chosen.modified_before is not None:
+        between = RangeFloat(gt=chosen.modified_after, lt=chosen.modified_before)
+        must.append(FieldCondition("modified", range=between))
+    for field, values in chosen.meta.items():
+        # In quotes, so that a dot in the name is no path.
+        must.append(Filter(should=[_equal(f'meta."{field}"', value) for value in values]))
+    return Filter(must=list(must)) if must else None
+
+
+def _equal(key: str, value: Scalar) -> FieldCondition:
+    if isinstance(value, float):
+        return FieldCondition(key, range=RangeFloat(gte=value, lte=value))
+    return FieldCondition(key, match=MatchValue(value))
 
 
 def _point(entry: Entry) -> Point:

@@ -3,14 +3,11 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from rag_indexer.domain import chunking
 from rag_indexer.domain.ports import Listing, Unreadable
 from sage_contracts.errors import SourceRefused
-
-SUFFIXES = chunking.MARKDOWN | chunking.TEXT
 
 
 class AllowedFolders:
@@ -20,9 +17,10 @@ class AllowedFolders:
     A relative `source_dir` is looked for in each root in turn: a client cannot know a service's current folder.
     """
 
-    def __init__(self, roots: Sequence[str], *, max_file_bytes: int) -> None:
+    def __init__(self, roots: Sequence[str], *, max_file_bytes: int, suffixes: Collection[str]) -> None:
         self._roots = [Path(root).expanduser().resolve() for root in roots]
         self._max_file_bytes = max_file_bytes
+        self._suffixes = frozenset(suffixes)
 
     def open(self, source_dir: str) -> "DiskFolder":
         if "\0" in source_dir:
@@ -31,7 +29,7 @@ class AllowedFolders:
         if resolved is None or not any(resolved.is_relative_to(root) for root in self._roots):
             # The same answer for a folder outside and for one that does not exist: which exist is nobody's business.
             raise SourceRefused(f"source_dir must be a folder inside {self._told()}", param="source_dir")
-        return DiskFolder(resolved, max_file_bytes=self._max_file_bytes)
+        return DiskFolder(resolved, max_file_bytes=self._max_file_bytes, suffixes=self._suffixes)
 
     def _folders(self, source_dir: str) -> Iterator[Path]:
         for root in self._roots:
@@ -50,9 +48,10 @@ class AllowedFolders:
 class DiskFolder:
     """One folder, links resolved. Its own links are followed to files inside it and to nothing else."""
 
-    def __init__(self, root: Path, *, max_file_bytes: int) -> None:
+    def __init__(self, root: Path, *, max_file_bytes: int, suffixes: Collection[str]) -> None:
         self._root = root
         self._max_file_bytes = max_file_bytes
+        self._suffixes = frozenset(suffixes)
 
     @property
     def path(self) -> str:
@@ -70,7 +69,7 @@ class DiskFolder:
                     found.skipped.append(f"{_shown(self._relative(place / name))}/: a link to a folder")
             for name in files:
                 path = self._relative(place / name)
-                if name.startswith(".") or place.joinpath(name).suffix.lower() not in SUFFIXES:
+                if name.startswith(".") or place.joinpath(name).suffix.lower() not in self._suffixes:
                     continue
                 if _shown(path) != path:
                     found.skipped.append(f"{_shown(path)}: its name is not UTF-8")

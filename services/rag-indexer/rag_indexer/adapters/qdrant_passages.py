@@ -10,7 +10,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from rag_indexer.adapters import qdrant_points
 from rag_indexer.adapters.qdrant_points import BATCH, DENSE, SPARSE, answered
-from rag_indexer.domain.documents import Entry, Vectors
+from rag_indexer.domain.documents import Entry, Filters, StoredPassage, Vectors, is_passage_id
 from rag_indexer.domain.ports import Draft, Hits, Record
 from sage_contracts.errors import StoreUnavailable
 
@@ -21,11 +21,11 @@ _FIELDS = models.PayloadSelectorInclude(include=["path", "file_hash"])
 
 @asynccontextmanager
 async def qdrant_passages(
-    url: str, api_key: str | None, *, collection: str, dimensions: int, timeout_seconds: int = 10
+    url: str, api_key: str | None, *, collection: str, timeout_seconds: int = 10
 ) -> AsyncGenerator["QdrantPassages"]:
     client = AsyncQdrantClient(url=url, api_key=api_key, timeout=timeout_seconds, check_compatibility=False)
     try:
-        yield QdrantPassages(client, collection=collection, dimensions=dimensions)
+        yield QdrantPassages(client, collection=collection)
     finally:
         await client.close()
 
@@ -33,10 +33,9 @@ async def qdrant_passages(
 class QdrantPassages:
     """Its versions are the collections `<collection>@<n>`; the alias `<collection>` names the served one."""
 
-    def __init__(self, client: AsyncQdrantClient, *, collection: str, dimensions: int) -> None:
+    def __init__(self, client: AsyncQdrantClient, *, collection: str) -> None:
         self._client = client
         self._alias = collection
-        self._dimensions = dimensions
 
     async def record(self) -> Record | None:
         async with answered():
@@ -63,7 +62,7 @@ class QdrantPassages:
                 if offset is None:
                     return found
 
-    async def draft(self) -> Draft:
+    async def draft(self, dimensions: int) -> Draft:
         """What a build that was killed has left is removed first."""
         async with answered():
             served = await self.served()
@@ -72,14 +71,20 @@ class QdrantPassages:
                 await self._client.delete_collection(stray)
             number = max((int(name.removeprefix(f"{self._alias}@")) for name in versions), default=0) + 1
             name = f"{self._alias}@{number}"
-            await qdrant_points.create(self._client, name, self._dimensions)
+            await qdrant_points.create(self._client, name, dimensions)
         return QdrantDraft(self, self._client, name, served)
 
-    async def search(self, query: Vectors, *, limit: int, path_prefix: str | None) -> Hits:
+    async def search(self, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
         async def asked(name: str) -> Hits:
-            return await qdrant_points.search(self._client, name, query, limit, path_prefix)
+            return await qdrant_points.search(self._client, name, query, limit, chosen)
 
         return await self._read(asked, nothing=Hits([], []))
+
+    async def passage(self, passage_id: str) -> StoredPassage | None:
+        async def asked(name: str) -> StoredPassage | None:
+            return await qdrant_points.passage(self._client, name, passage_id)
+
+        return await self._read(asked, nothing=None) if is_passage_id(passage_id) else None
 
     async def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         async def asked(name: str) -> dict[str, Vectors]:

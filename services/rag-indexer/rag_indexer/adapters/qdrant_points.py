@@ -8,7 +8,7 @@ from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
-from rag_indexer.domain.documents import Entry, Sparse, StoredPassage, Vectors
+from rag_indexer.domain.documents import Entry, Filters, Scalar, Sparse, StoredPassage, Vectors
 from rag_indexer.domain.ports import Hit, Hits
 from sage_contracts.errors import StoreUnavailable
 
@@ -42,16 +42,22 @@ async def add(client: AsyncQdrantClient, name: str, entries: Sequence[Entry]) ->
         await client.upsert(name, [_point(entry) for entry in entries[start : start + BATCH]], wait=True)
 
 
-async def search(client: AsyncQdrantClient, name: str, query: Vectors, limit: int, path_prefix: str | None) -> Hits:
-    chosen = None
-    if path_prefix:
-        chosen = models.Filter(must=[models.FieldCondition(key="path", match=models.MatchPrefix(prefix=path_prefix))])
+async def search(client: AsyncQdrantClient, name: str, query: Vectors, limit: int, chosen: Filters) -> Hits:
+    kept = _filter(chosen)
+    asked: list[tuple[models.SparseVector | list[float], str]] = [(_sparse(query.sparse), SPARSE)]
+    if query.dense:
+        asked.append((query.dense, DENSE))
     requests = [
-        models.QueryRequest(query=vector, using=using, filter=chosen, limit=limit, with_payload=True)
-        for vector, using in ((_sparse(query.sparse), SPARSE), (query.dense, DENSE))
+        models.QueryRequest(query=vector, using=using, filter=kept, limit=limit, with_payload=True)
+        for vector, using in asked
     ]
-    by_terms, by_meaning = await client.query_batch_points(name, requests)
-    return Hits(_hits(by_terms), _hits(by_meaning))
+    by_terms, *by_meaning = await client.query_batch_points(name, requests)
+    return Hits(_hits(by_terms), _hits(by_meaning[0]) if by_meaning else [])
+
+
+async def passage(client: AsyncQdrantClient, name: str, passage_id: str) -> StoredPassage | None:
+    records = await client.retrieve(name, [passage_id], with_payload=True)
+    return next((msgspec.convert(record.payload, StoredPassage) for record in records), None)
 
 
 def entry(record: models.Record) -> Entry:
@@ -64,6 +70,27 @@ def entry(record: models.Record) -> Entry:
         Sparse(sparse.indices, sparse.values), [float(value) for value in dense if isinstance(value, float)]
     )
     return Entry(msgspec.convert(record.payload, StoredPassage), vectors)
+
+
+def _filter(chosen: Filters) -> models.Filter | None:
+    must: list[models.Condition] = []
+    if chosen.path_prefix:
+        must.append(models.FieldCondition(key="path", match=models.MatchPrefix(prefix=chosen.path_prefix)))
+    if chosen.types:
+        must.append(models.FieldCondition(key="type", match=models.MatchAny(any=list(chosen.types))))
+    if chosen.modified_after is not None or chosen.modified_before is not None:
+        between = models.Range(gt=chosen.modified_after, lt=chosen.modified_before)
+        must.append(models.FieldCondition(key="modified", range=between))
+    for field, values in chosen.meta.items():
+        # In quotes, so that a dot in the name is no path.
+        must.append(models.Filter(should=[_equal(f'meta."{field}"', value) for value in values]))
+    return models.Filter(must=must) if must else None
+
+
+def _equal(key: str, value: Scalar) -> models.FieldCondition:
+    if isinstance(value, float):
+        return models.FieldCondition(key=key, range=models.Range(gte=value, lte=value))
+    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
 
 
 def _point(entry: Entry) -> models.PointStruct:

@@ -45,11 +45,12 @@ class Building:
         plan = planning.plan(before, found.hashes)
         if record and comparable and plan.changes_nothing and record.source_dir == folder.path:
             return Outcome("already_exists", f"nothing in {folder.path} has changed", record)
-        draft = await self._passages.draft()
+        dimensions = await self._reading.encoder.dimensions()
+        draft = await self._passages.draft(dimensions)
         try:
             made = await self._fill(draft, folder, plan, found, progress)
             since = record.created_at if record and comparable else None
-            published = self._record(folder, made, chosen=chosen, since=since)
+            published = self._record(folder, made, dimensions, chosen=chosen, since=since)
             progress.publishing()
             await draft.publish(published, made.files)
         except BaseException:
@@ -70,7 +71,7 @@ class Building:
         made.chunks = await draft.carry(plan.kept)
         for path in plan.read:
             try:
-                entries = await asyncio.to_thread(self._reading.entries, folder, path)
+                entries = await self._reading.entries(folder, path)
             except Unreadable as reason:
                 made.skipped.append(f"{path}: {reason}")
                 continue
@@ -80,20 +81,21 @@ class Building:
             progress.indexed(found.sizes[path])
         return made
 
-    def _record(self, folder: Folder, made: "_Made", *, chosen: bool, since: datetime | None) -> Record:
+    def _record(
+        self, folder: Folder, made: "_Made", dimensions: int, *, chosen: bool, since: datetime | None
+    ) -> Record:
         now = self._clock.utc()
-        encoder = self._reading.encoder
         return Record(
             fingerprint=self._reading.fingerprint,
-            encoder=encoder.name,
-            dimensions=encoder.dimensions,
+            encoder=self._reading.encoder.name,
+            dimensions=dimensions,
             source_dir=folder.path,
             chosen=chosen,
             num_documents=len(made.files),
             num_chunks=made.chunks,
             created_at=since or now,
             updated_at=now,
-            skipped=_bounded(made.skipped),
+            skipped=_bounded(sorted(made.skipped)),
         )
 
 

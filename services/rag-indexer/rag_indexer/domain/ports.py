@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from rag_indexer.domain.documents import Entry, Sparse, StoredPassage, Vectors
+from rag_indexer.domain.documents import Document, Entry, Filters, Sparse, StoredPassage, Vectors
 
 
 class Unreadable(Exception):
@@ -71,16 +71,45 @@ class Folders(Protocol):
         ...
 
 
+class Parser(Protocol):
+    """
+    The bytes of a file as a document. `fingerprint` changes whenever the same bytes would be cut into other chunks.
+
+    `suffixes` are those it can read, lower case, with the dot.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def suffixes(self) -> frozenset[str]: ...
+
+    async def parse(self, path: str, data: bytes) -> Document:
+        """Raises Unreadable with the reason, as a user should read it. May be called many times at once."""
+        ...
+
+
+Kind = Literal["passage", "query"]
+
+
 class Encoder(Protocol):
-    """Text as a dense vector of length 1; a text without any known word is all zeros. Blocks: call it in a thread."""
+    """Text as a dense vector of length 1; a text without any known word is all zeros."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def dimensions(self) -> int: ...
+    def fingerprint(self) -> str:
+        """Changes whenever the same text would get another vector."""
+        ...
 
-    def encode(self, texts: Sequence[str]) -> list[list[float]]: ...
+    async def dimensions(self) -> int:
+        """Raises EncoderAway where they are not known without asking."""
+        ...
+
+    async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
+        """Raises EncoderAway."""
+        ...
 
 
 class Terms(Protocol):
@@ -116,7 +145,7 @@ class Draft(Protocol):
 
 class Passages(Protocol):
     """
-    The store of passages: one version is served, another may be drafted.
+    The passages of one collection: one version is served, another may be drafted.
 
     Every method raises StoreUnavailable when the store is away.
     """
@@ -129,10 +158,14 @@ class Passages(Protocol):
         """The hash of each file in the served version."""
         ...
 
-    async def draft(self) -> Draft: ...
+    async def draft(self, dimensions: int) -> Draft: ...
 
-    async def search(self, query: Vectors, *, limit: int, path_prefix: str | None) -> Hits:
-        """`limit` of each kind at most; no hits when there is no index."""
+    async def search(self, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
+        """`limit` of each kind at most; no hits when there is no index, no dense ones when the query has none."""
+        ...
+
+    async def passage(self, passage_id: str) -> StoredPassage | None:
+        """None when it is gone, or the id is no id of a passage."""
         ...
 
     async def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
@@ -141,6 +174,18 @@ class Passages(Protocol):
 
     async def delete(self) -> bool:
         """Whether there was an index."""
+        ...
+
+
+class Collections(Protocol):
+    """The stores of passages, by collection. Every method raises StoreUnavailable when the store is away."""
+
+    async def names(self) -> list[str]:
+        """Of those that have an index, in order."""
+        ...
+
+    async def open(self, name: str) -> Passages:
+        """The store of `name`, a valid name of a collection, whether or not there is an index in it yet."""
         ...
 
 

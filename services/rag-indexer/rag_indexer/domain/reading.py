@@ -1,16 +1,13 @@
 """From the bytes of a file to entries of the index: everything of a build that is work and no waiting."""
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rag_indexer.domain import chunking
 from rag_indexer.domain.documents import Chunk, Document, Entry, StoredPassage, Vectors
-from rag_indexer.domain.ports import Encoder, Folder, Terms, Unreadable
-
-CHUNKS_VERSION = "chunks-2"
-"""To be raised when the same text would be cut into other chunks: it makes every index be built anew."""
+from rag_indexer.domain.ports import Encoder, Folder, Parser, Terms, Unreadable
 
 _IDS = uuid.UUID("6f1c7a54-5f0e-4c55-9f0b-3b8f5a6f0a11")
 _SEPARATOR = " > "
@@ -26,9 +23,8 @@ class Scanned:
 
 
 class Reading:
-    """Blocks: call it in a thread."""
-
-    def __init__(self, encoder: Encoder, terms: Terms) -> None:
+    def __init__(self, parser: Parser, encoder: Encoder, terms: Terms) -> None:
+        self._parser = parser
         self._encoder = encoder
         self._terms = terms
 
@@ -38,17 +34,16 @@ class Reading:
 
     @property
     def fingerprint(self) -> str:
-        return f"{self._encoder.name} {self._terms.fingerprint} {CHUNKS_VERSION}"
+        return f"{self._encoder.fingerprint} {self._terms.fingerprint} {self._parser.fingerprint}"
 
     def scan(self, folder: Folder, progress: Callable[[int, int], None]) -> Scanned:
-        """Read every file once: only its content tells whether it has changed, and whether it can be indexed."""
+        """Read every file once: only its content tells whether it has changed. Blocks: call it in a thread."""
         listing = folder.listing()
         found = Scanned({}, {}, list(listing.skipped))
         for number, path in enumerate(listing.paths):
             progress(number, len(listing.paths))
             try:
                 data = folder.read(path)
-                as_text(data)
             except Unreadable as reason:
                 found.skipped.append(f"{path}: {reason}")
                 continue
@@ -56,16 +51,14 @@ class Reading:
             found.sizes[path] = len(data)
         return found
 
-    def entries(self, folder: Folder, path: str) -> list[Entry]:
+    async def entries(self, folder: Folder, path: str) -> list[Entry]:
         """The file's passages, ready to be stored. Raises Unreadable: it may have changed since it was scanned."""
-        data = folder.read(path)
-        document = chunking.read(path, as_text(data))
+        data = await asyncio.to_thread(folder.read, path)
+        document = await self._parser.parse(path, data)
         passages = _passages(path, _hash(data), document)
-        dense = self._encoder.encode([passage.text for passage in passages])
-        return [
-            Entry(passage, Vectors(self._terms.of_passage(searchable(passage)), vector))
-            for passage, vector in zip(passages, dense, strict=True)
-        ]
+        dense = await self._encoder.encode([passage.text for passage in passages], kind="passage")
+        sparse = await asyncio.to_thread(lambda: [self._terms.of_passage(searchable(one)) for one in passages])
+        return [Entry(*each) for each in zip(passages, map(Vectors, sparse, dense), strict=True)]
 
 
 def searchable(passage: StoredPassage) -> str:
@@ -88,10 +81,10 @@ def as_text(data: bytes) -> str:
 
 def _passages(path: str, file_hash: str, document: Document) -> Sequence[StoredPassage]:
     seen: dict[str, int] = {}
-    return [_passage(path, file_hash, document.title, chunk, seen) for chunk in document.chunks]
+    return [_passage(path, file_hash, document, chunk, seen) for chunk in document.chunks]
 
 
-def _passage(path: str, file_hash: str, title: str, chunk: Chunk, seen: dict[str, int]) -> StoredPassage:
+def _passage(path: str, file_hash: str, document: Document, chunk: Chunk, seen: dict[str, int]) -> StoredPassage:
     heading = _SEPARATOR.join(chunk.headings)
     key = f"{path}\0{heading}\0{chunk.text}"
     seen[key] = seen.get(key, 0) + 1
@@ -100,12 +93,16 @@ def _passage(path: str, file_hash: str, title: str, chunk: Chunk, seen: dict[str
         id=str(uuid.uuid5(_IDS, f"{key}\0{seen[key]}")),
         path=path,
         file_hash=file_hash,
-        title=title,
+        title=document.title,
         heading=heading,
         anchor=chunk.anchor,
         first_line=chunk.first_line,
         last_line=chunk.last_line,
         text=chunk.text,
+        page=chunk.page,
+        type=document.type,
+        meta=document.meta,
+        content_hash=_hash(chunk.text.encode("utf-8", "surrogatepass"))[:16],
     )
 
 

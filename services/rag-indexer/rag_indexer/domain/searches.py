@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from rag_indexer.domain import searching
-from rag_indexer.domain.documents import Vectors
+from rag_indexer.domain.documents import Filters, Vectors
 from rag_indexer.domain.ports import Counts, Encoder, Passages, SearchOutcome, Terms
 from rag_indexer.domain.searching import Ranked
 from sage_contracts import index as wire
@@ -53,8 +53,8 @@ class Searches:
             return "no_index", _nothing("no index")
         if record.fingerprint != self._fingerprint:
             return "no_index", _nothing("the index was made by another version: build it again")
-        query = await asyncio.to_thread(self._vectors, text)
-        hits = await self._passages.search(query, limit=max(CANDIDATES, top_k), path_prefix=path_prefix)
+        query = await self._vectors(text)
+        hits = await self._passages.search(query, limit=max(CANDIDATES, top_k), chosen=Filters(path_prefix=path_prefix))
         ranked = searching.fused(hits, max(top_k, searching.EXAMINED))
         examined = [found.passage.id for found in ranked[: searching.EXAMINED]]
         vectors = await self._passages.vectors(examined) if examined else {}
@@ -63,8 +63,9 @@ class Searches:
             return "no_evidence", _nothing("nothing in the index speaks of this")
         return "evidence", wire.Found(passages=[_told(found) for found in ranked[:top_k]], evidence=True)
 
-    def _vectors(self, text: str) -> Vectors:
-        return Vectors(self._terms.of_query(text), self._encoder.encode([text])[0])
+    async def _vectors(self, text: str) -> Vectors:
+        terms = await asyncio.to_thread(self._terms.of_query, text)
+        return Vectors(terms, (await self._encoder.encode([text], kind="query"))[0])
 
 
 def _path_prefix(filters: Mapping[str, object]) -> str | None:
