@@ -118,7 +118,14 @@ def _parts(
     grounding = Grounding(
         IndexedPassages(services.indexer), budget_tokens=config.rag_budget_tokens, url_template=config.source_url
     )
-    completions = Completions(routes, dispatch, Turns(commits), grounding=grounding, meter=meter)
+    completions = Completions(
+        routes,
+        dispatch,
+        Turns(commits),
+        grounding=grounding,
+        meter=meter,
+        hints_at_workflows=config.workflow_hint,
+    )
     return Parts(
         health=Health(SERVICE, optional={"fleet": _fleet_check(fleet, routes)}),
         completions=completions,

@@ -53,6 +53,9 @@ def cited(*pieces: str, sources: bool = False) -> Cited:
         ("``a`b[1]`` [1]", "``a`b[1]`` [1](a.md#x)", 0),
         ("[" * 50, "[" * 50, 0),
         ("ends with space ", "ends with space ", 0),
+        ("\u84dd\u8272\u30101\u3011\u3002", "\u84dd\u8272[1](a.md#x)\u3002", 0),
+        ("\u90fd\u30101\uff0c2\u3001 9\u3011", "\u90fd[1](a.md#x)[2](b.md)", 1),
+        ("\u3010\u6ce8\u3011\u4e0e\u3010\u0662\u3011", "\u3010\u6ce8\u3011\u4e0e\u3010\u0662\u3011", 0),
     ],
 )
 def test_citations_become_links(text: str, expected: str, dropped: int) -> None:
@@ -83,7 +86,7 @@ def test_sources_are_named_only_under_a_text_without_citations(text: str) -> Non
     assert "Sources" not in cited(text, sources=True).text
 
 
-ALPHABET = st.text(alphabet="[]()`\\ 012,9ab\n!", max_size=60)
+ALPHABET = st.text(alphabet="[]()`\\ 012,9ab\n!\u3010\u3011\u3001", max_size=60)
 
 
 @given(ALPHABET, st.data(), st.booleans())

@@ -1,6 +1,6 @@
 """A chat request as the gateway reads it, and the bytes an engine is sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -46,6 +46,10 @@ def ask_of(
         has_own_fields=any(name in fields for name in OWN_FIELDS),
         explained=explained,
     )
+
+
+def without_retrieval(ask: Ask) -> Ask:
+    return replace(ask, retrieval=None, refuses_retrieval=True)
 
 
 def with_fields(raw: bytes, **changed: object) -> bytes:
