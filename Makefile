@@ -44,8 +44,9 @@ types: $(VENV)/.dev ## mypy, strict
 
 check: lint types test ## lint, types and test
 
-bench: $(VENV)/.dev ## what nginx and the gateway add to an engine; starts a stack of its own
+bench: $(VENV)/.dev ## what nginx and the gateway add to an engine, and what retrieval takes; ten minutes
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.retrieval
 
 ##@ Containers
 .PHONY: docker-up docker-down
