@@ -46,7 +46,13 @@ def test_no_mark_of_a_chat_template_is_left_in_a_prompt(name: str) -> None:
     assert [mark for mark in MARKS if mark in told] == []
 
 
-@given(st.text(alphabet="<>|/s[]INSTim_\n \uff5c", max_size=60))
+def test_what_no_reader_sees_no_model_is_told() -> None:
+    told = excerpt(1, named("a\U000e0041\U000e0042b \u202ec\u2066d <\u2060|x|>"))
+
+    assert told.endswith("> ab cd < |x| >")
+
+
+@given(st.text(alphabet="\u2060<>|/s[]INSTim_\n \uff5c", max_size=60))
 def test_marks_cannot_be_put_together_from_pieces(text: str) -> None:
     told = excerpt(1, named(text))
 

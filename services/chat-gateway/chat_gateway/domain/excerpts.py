@@ -24,6 +24,9 @@ _CONTROL = re.compile(
 )
 """Where the marks begin, or end, by which engines know whose turn it is: `<|im_start|>`, `[INST]`, `</s>` and so on."""
 
+_HIDDEN = re.compile(r"[\u202a-\u202e\u2060\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+"""Characters that a reader of the document never sees, and a model does."""
+
 
 def excerpts(passages: Sequence[Passage]) -> str:
     return "\n\n".join(excerpt(number, passage) for number, passage in enumerate(passages, 1))
@@ -36,7 +39,8 @@ def excerpt(number: int, passage: Passage) -> str:
     Marks of chat templates are broken by a space: engines look for them in the whole prompt, whoever wrote them.
     """
     lines = [_name(passage), *passage.text.splitlines()]
-    return f"[{number}]\n" + _CONTROL.sub(_broken, "\n".join(f"> {line}" for line in lines))
+    shown = _HIDDEN.sub("", "\n".join(f"> {line}" for line in lines))
+    return f"[{number}]\n" + _CONTROL.sub(_broken, shown)
 
 
 def within(passages: Sequence[Passage], budget_tokens: int) -> list[Passage]:
