@@ -1,15 +1,14 @@
-"""Markdown and plain text, cut in a thread of this process."""
+"""Every format, read in a thread of this process: for files that are trusted, as those of tests are."""
 
 import asyncio
 
-from rag_indexer.domain import chunking
+from rag_indexer.adapters import file_formats
 from rag_indexer.domain.documents import Document
-from rag_indexer.domain.reading import as_text
 
 
 class TextParser:
-    fingerprint = "chunks-2"
-    suffixes = chunking.MARKDOWN | chunking.TEXT
+    fingerprint = "chunks-3"
+    suffixes = frozenset(file_formats.SUFFIXES)
 
     async def parse(self, path: str, data: bytes) -> Document:
-        return await asyncio.to_thread(lambda: chunking.read(path, as_text(data)))
+        return await asyncio.to_thread(file_formats.read, path, data)
