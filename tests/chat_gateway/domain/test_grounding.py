@@ -118,6 +118,7 @@ ADDRESSED = Source(path="a b/c(1).md", title="t", heading="h", anchor="x-y", lin
         ({}, "a%20b/c%281%29.md#x-y"),
         ({"path": "a.md", "anchor": ""}, "a.md"),
         ({"path": "a.pdf", "anchor": "", "page": 4}, "a.pdf#page=4"),
+        ({"path": "a.pdf", "anchor": "use", "page": 4}, "a.pdf#page=4"),
         ({"path": "a#b?c.md", "anchor": "d e"}, "a%23b%3Fc.md#d%20e"),
         ({"path": "//evil.example/x", "anchor": ""}, "evil.example/x"),
         ({"path": "javascript:alert(1)", "anchor": ""}, "javascript%3Aalert%281%29"),

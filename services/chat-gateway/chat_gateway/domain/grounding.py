@@ -147,10 +147,10 @@ def source_url(template: str, passage: Passage) -> str:
     """
     Safe inside a markdown link, whatever a document is called; without the `#` where there is no anchor.
 
-    A format with pages and without anchors is opened at its page.
+    A format with pages is opened at its page, as viewers of PDF understand it.
     """
     source = passage.source
-    anchor = source.anchor or ("" if source.page is None else f"page={source.page}")
+    anchor = source.anchor if source.page is None else f"page={source.page}"
     parts = {
         "path": quote(source.path.lstrip("/"), safe="/"),
         "anchor": quote(anchor, safe="="),
