@@ -44,6 +44,7 @@ Every error a SAGE service may raise across a process boundary.
     * NoEngineAvailable    503  no_engine_available
     * StoreUnavailable     503  store_unavailable
       * StoreFull          503  store_full
+    * EncoderAway          503  encoder_away
     * ServiceUnavailable   503  service_unavailable
 """
 

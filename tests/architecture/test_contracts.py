@@ -10,14 +10,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Response
 from prometheus_client import CollectorRegistry
 
-from sage_contracts import chat, fleet, index, management, service, sessions
+from sage_contracts import chat, fleet, index, management, service, sessions, uploads, vector_stores
 from sage_contracts.call import Call, Empty, Opaque
 from tests.architecture.tree import SERVICE_FOLDERS
 
 OWN: dict[str, list[Any]] = {
     "chat-gateway": [chat, service],
     "session-store": [sessions],
-    "rag-indexer": [index],
+    "rag-indexer": [index, uploads, vector_stores],
     "control-plane": [management, fleet],
 }
 """Which contracts each service serves."""

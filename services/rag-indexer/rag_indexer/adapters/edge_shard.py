@@ -1,6 +1,7 @@
 """Qdrant Edge's words for ours: how passages stand in a shard and how they are asked for."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -14,6 +15,7 @@ from qdrant_edge import (
     EdgeVectorParams,
     FieldCondition,
     Filter,
+    FloatIndexParams,
     KeywordIndexParams,
     MatchAny,
     MatchPrefix,
@@ -32,7 +34,8 @@ from qdrant_edge import (
     UpdateOperation,
 )
 
-from rag_indexer.domain.documents import Entry, Filters, Scalar, Sparse, StoredPassage, Vectors
+from rag_indexer.domain.documents import Entry, Filters, Sparse, StoredPassage, Vectors, label, labels
+from rag_indexer.domain.manifest import Manifest
 from rag_indexer.domain.ports import Hit, Hits
 from sage_contracts.errors import StoreUnavailable
 
@@ -54,7 +57,7 @@ def attempted(action: Callable[[], T]) -> T:
 
 def created(path: Path, dimensions: int) -> EdgeShard:
     """
-    Without a write-ahead log: a draft that is not published is thrown away, and publishing flushes.
+    Without a write-ahead log: what a crash takes of a draft is made again, and publishing flushes.
 
     Memory.Cold lets the kernel page vectors in as they are needed, which keeps the process small; at 20,000 passages a
     search takes 1.2 ms all the same. `optimize()` is never called: it blocks everything for minutes, and a scan is fast
@@ -68,6 +71,9 @@ def created(path: Path, dimensions: int) -> EdgeShard:
     )
     shard = EdgeShard.create(str(path), config)
     shard.update(UpdateOperation.create_field_index("path", KeywordIndexParams(prefix=True)))
+    for field in ("type", "labels"):
+        shard.update(UpdateOperation.create_field_index(field, KeywordIndexParams()))
+    shard.update(UpdateOperation.create_field_index("modified", FloatIndexParams()))
     return shard
 
 
@@ -76,22 +82,50 @@ def add(shard: EdgeShard, entries: Sequence[Entry]) -> None:
         shard.update(UpdateOperation.upsert_points([_point(entry) for entry in entries]))
 
 
-def carry(source: EdgeShard, target: EdgeShard, paths: Collection[str]) -> int:
-    """Copy the passages of these files, as they are; how many they were."""
-    total = 0
+def remove(shard: EdgeShard, paths: Sequence[str]) -> None:
+    """The passages of these files."""
+    for start in range(0, len(paths), BATCH):
+        some = Filter(must=[FieldCondition("path", match=MatchAny(list(paths[start : start + BATCH])))])
+        shard.update(UpdateOperation.delete_points_by_filter(some))
+
+
+def entries(shard: EdgeShard, path: str) -> list[Entry]:
+    """All passages of the file, in no order."""
+    chosen = Filter(must=[FieldCondition("path", match=MatchValue(path))])
+    found: list[Entry] = []
     offset: int | UUID | str | None = None
     while True:
-        records, offset = source.scroll(ScrollRequest(offset=offset, limit=BATCH, with_payload=True, with_vector=True))
-        wanted = [
-            Point(record.id, record.vector, record.payload)
-            for record in records
-            if record.vector is not None and record.payload is not None and record.payload["path"] in paths
-        ]
-        if wanted:
-            target.update(UpdateOperation.upsert_points(wanted))
-        total += len(wanted)
+        request = ScrollRequest(offset=offset, limit=BATCH, filter=chosen, with_payload=True, with_vector=True)
+        records, offset = shard.scroll(request)
+        found += [Entry(_passage(record), _vectors(record)) for record in records]
         if offset is None:
-            return total
+            return found
+
+
+def reconcile(shard: EdgeShard, files: Manifest) -> list[str]:
+    """
+    Remove what does not belong to `files`: passages of others, or of other content. Returns those of `files` that do
+    not have all their passages.
+    """
+    counts: Counter[str] = Counter()
+    stray: list[str] = []
+    offset: int | UUID | str | None = None
+    while True:
+        request = ScrollRequest(offset=offset, limit=1_000, with_payload=["path", "file_hash"], with_vector=False)
+        records, offset = shard.scroll(request)
+        for record in records:
+            path, content = str((record.payload or {})["path"]), (record.payload or {})["file_hash"]
+            if path in files and files[path].hash == content:
+                counts[path] += 1
+            else:
+                stray.append(str(record.id))
+        if offset is None:
+            break
+    for start in range(0, len(stray), BATCH):
+        shard.update(UpdateOperation.delete_points(list(stray[start : start + BATCH])))
+    broken = [path for path, state in files.items() if counts[path] != state.chunks]
+    remove(shard, broken)
+    return broken
 
 
 def search(shard: EdgeShard, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
@@ -115,7 +149,7 @@ def vectors(shard: EdgeShard, ids: Sequence[str]) -> dict[str, Vectors]:
 
 
 def _filter(chosen: Filters) -> Filter | None:
-    must: list[FieldCondition | Filter] = []
+    must: list[FieldCondition] = []
     if chosen.path_prefix:
         must.append(FieldCondition("path", match=MatchPrefix(chosen.path_prefix)))
     if chosen.types:
@@ -124,20 +158,14 @@ def _filter(chosen: Filters) -> Filter | None:
         between = RangeFloat(gt=chosen.modified_after, lt=chosen.modified_before)
         must.append(FieldCondition("modified", range=between))
     for field, values in chosen.meta.items():
-        # In quotes, so that a dot in the name is no path.
-        must.append(Filter(should=[_equal(f'meta."{field}"', value) for value in values]))
+        must.append(FieldCondition("labels", match=MatchAny([label(field, value) for value in values])))
     return Filter(must=list(must)) if must else None
-
-
-def _equal(key: str, value: Scalar) -> FieldCondition:
-    if isinstance(value, float):
-        return FieldCondition(key, range=RangeFloat(gte=value, lte=value))
-    return FieldCondition(key, match=MatchValue(value))
 
 
 def _point(entry: Entry) -> Point:
     sparse = SparseVector(entry.vectors.sparse.indices, entry.vectors.sparse.values)
-    return Point(entry.passage.id, {DENSE: entry.vectors.dense, SPARSE: sparse}, msgspec.to_builtins(entry.passage))
+    payload = {**msgspec.to_builtins(entry.passage), "labels": labels(entry.passage.meta)}
+    return Point(entry.passage.id, {DENSE: entry.vectors.dense, SPARSE: sparse}, payload)
 
 
 def _hits(points: Sequence[ScoredPoint]) -> list[Hit]:

@@ -6,7 +6,8 @@ import stat
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from rag_indexer.domain.ports import Listing, Unreadable
+from rag_indexer.domain.manifest import Stamp
+from rag_indexer.domain.ports import Content, Listing, Unreadable
 from sage_contracts.errors import SourceRefused
 
 
@@ -79,24 +80,32 @@ class DiskFolder:
         found.paths.sort()
         return found
 
-    def read(self, path: str) -> bytes:
+    def stamp(self, path: str) -> Stamp | None:
+        try:
+            return _stamp((self._root / path).stat())
+        except (OSError, ValueError):
+            return None
+
+    def read(self, path: str) -> Content:
         try:
             real = (self._root / path).resolve()
             if not real.is_relative_to(self._root):
                 raise Unreadable("leads outside the folder")
             descriptor = open_beneath(self._root, real.relative_to(self._root).parts)
             with os.fdopen(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                before = os.fstat(descriptor)
+                if not stat.S_ISREG(before.st_mode):
                     raise Unreadable("not a regular file")
                 # One byte more than may be: a file that grows while it is read must not get past the limit either.
                 data = file.read(self._max_file_bytes + 1)
+                after = os.fstat(descriptor)
         except OSError as error:
             raise Unreadable(_reason(error)) from error
         except RuntimeError as error:  # pathlib's word for a loop
             raise Unreadable("a loop of links") from error
         if len(data) > self._max_file_bytes:
             raise Unreadable(f"larger than {self._max_file_bytes} bytes")
-        return data
+        return Content(data, _stamp(before) if _stamp(before) == _stamp(after) else None)
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
@@ -118,6 +127,10 @@ def open_beneath(root: Path, parts: Sequence[str]) -> int:
         return os.open(parts[-1], flags | os.O_NONBLOCK, dir_fd=folder)
     finally:
         os.close(folder)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
 
 
 def _reason(error: OSError) -> str:

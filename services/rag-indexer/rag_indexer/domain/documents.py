@@ -1,5 +1,6 @@
 """What the indexer works on: a file's text, its chunks, and the passages that stand in an index."""
 
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -85,6 +86,18 @@ def is_passage_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
+
+
+def labels(meta: Meta) -> list[str]:
+    """Each field with its value, of a list with each of them, as one word: what the stores filter front matter by."""
+    pairs = ((field, value if isinstance(value, list) else [value]) for field, value in meta.items())
+    return [label(field, value) for field, values in pairs for value in values]
+
+
+def label(field: str, value: Scalar) -> str:
+    """1 and 1.0 are the same, true and 1 are not, nor are "1" and 1."""
+    whole = isinstance(value, float) and value.is_integer()
+    return f"{field}={json.dumps(int(value) if whole else value, ensure_ascii=False)}"
 
 
 @dataclass(frozen=True, slots=True)
