@@ -61,7 +61,7 @@ async def test_no_text_asks_nothing() -> None:
 
 
 async def test_the_models_prefixes_stand_before_each_kind() -> None:
-    async with fake_engine() as engine, encoder(engine, Prefixes("query: ", "passage: ")) as found:
+    async with fake_engine() as engine, encoder(engine, Prefixes("query:", "passage:")) as found:
         await found.encode(["a"], kind="passage")
         await found.encode(["b"], kind="query")
 
@@ -77,7 +77,7 @@ async def test_dimensions_are_asked_for_once() -> None:
 
 
 async def test_the_fingerprint_tells_the_model_and_its_prefixes_apart() -> None:
-    async with fake_engine() as engine, encoder(engine) as one, encoder(engine, Prefixes("query: ")) as other:
+    async with fake_engine() as engine, encoder(engine) as one, encoder(engine, Prefixes("query:")) as other:
         assert one.fingerprint != other.fingerprint
         assert " " not in one.fingerprint + other.fingerprint
 

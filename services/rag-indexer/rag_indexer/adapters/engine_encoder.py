@@ -25,7 +25,7 @@ _TOO_MUCH = frozenset({400, 413, 422, 500, 502})
 
 @dataclass(frozen=True, slots=True)
 class Prefixes:
-    """What this model wants before a text, as `query: ` and `passage: ` for the e5 family."""
+    """What this model wants before a text, as `query:` and `passage:` for the e5 family; a space follows it."""
 
     query: str = ""
     passage: str = ""
@@ -44,7 +44,7 @@ class Pace:
     batch: int = 32
     at_once: int = 2
     query: float = 1.5
-    passages: float = 60.0
+    passages: float = 120.0
     attempts: int = 6
     backoff: float = 0.5
     longest: float = 20.0
@@ -117,8 +117,8 @@ class EngineEncoder:
 
     async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
         if kind == "query":
-            return await self._questions([self._prefixes.query + text for text in texts])
-        whole = [self._prefixes.passage + text for text in texts]
+            return await self._questions(_prefixed(self._prefixes.query, texts))
+        whole = _prefixed(self._prefixes.passage, texts)
         batches = [whole[start : start + self._pace.batch] for start in range(0, len(whole), self._pace.batch)]
         try:
             async with asyncio.TaskGroup() as group:
@@ -193,6 +193,10 @@ class EngineEncoder:
         if len(rows) != wanted or len(sizes) != 1 or 0 in sizes:
             raise _Away(f"answered {len(rows)} embeddings for {wanted} texts")
         return [_unit(row.embedding) for row in rows]
+
+
+def _prefixed(prefix: str, texts: Sequence[str]) -> list[str]:
+    return [f"{prefix} {text}" for text in texts] if prefix else list(texts)
 
 
 def _unit(vector: list[float]) -> list[float]:
