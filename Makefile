@@ -24,7 +24,7 @@ status: $(VENV)/.runtime ## every process and engine
 	@$(BIN)/sage gateway status
 
 ##@ Check
-.PHONY: test test-fast coverage lint types check bench
+.PHONY: test test-fast coverage lint types check bench eval-rag
 test: $(VENV)/.dev ## every test; Docker's are skipped where no Docker runs
 	$(PYTEST) -q
 
@@ -47,6 +47,9 @@ check: lint types test ## lint, types and test
 bench: $(VENV)/.dev ## what nginx and the gateway add to an engine, and what retrieval takes; ten minutes
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.retrieval
+
+eval-rag: $(VENV)/.dev ## how good retrieval is: MRR, recall, precision and refusals, by ranking and encoder; a minute
+	$(BIN)/python -m tests.eval_rag
 
 ##@ Containers
 .PHONY: docker-up docker-down
