@@ -25,7 +25,7 @@ ANSWER = struct.Struct(">I")
 """Length of the answer, which follows; 0 says that the process is ready."""
 MEGABYTE = 1 << 20
 NICE = 10
-GROWN = 160 * MEGABYTE
+GROWN = 120 * MEGABYTE
 """Bytes of memory after which it ends between two files, to give them back."""
 OPEN_FILES = 32
 

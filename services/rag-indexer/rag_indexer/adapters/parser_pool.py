@@ -21,8 +21,8 @@ from sage_contracts.errors import Unavailable
 CHILD = "rag_indexer.adapters.parser_child"
 START_SECONDS = 60.0
 IDLE_SECONDS = 30.0
-CLOCK_FACTOR = 3
-"""How much longer than its time of the processor a file may take by the clock: others use the processor as well."""
+CLOCK_FACTOR = 5
+"""How much longer than its time of the processor a file may take by the clock: it gets what nobody else wants."""
 MAX_ANSWER = 256 << 20
 BATCH = 16
 BATCH_BYTES = 256 << 10
@@ -37,6 +37,11 @@ class ParserLimits:
     megabytes: int
     seconds: int
     idle_seconds: float = IDLE_SECONDS
+    clock_factor: int = CLOCK_FACTOR
+
+    @property
+    def clock_seconds(self) -> int:
+        return self.seconds * self.clock_factor
 
 
 @dataclass(slots=True)
@@ -171,11 +176,11 @@ class ParserPool:
         while left:
             job = left[0]
             try:
-                async with asyncio.timeout(self._limits.seconds * CLOCK_FACTOR):
+                async with asyncio.timeout(self._limits.clock_seconds):
                     answer = await child.receive()
             except TimeoutError:
                 await child.end()
-                left.popleft().refuse(Unreadable(f"not read within {self._limits.seconds * CLOCK_FACTOR} seconds"))
+                left.popleft().refuse(Unreadable(f"not read within {self._limits.clock_seconds} seconds"))
                 return None
             except _ChildGone:
                 code = await child.end()

@@ -164,7 +164,7 @@ def _headings(group: Sequence[Piece], path: list[Heading]) -> tuple[list[Heading
     for piece in group:
         if piece.heading:
             path = [*(above for above in path if above.level < piece.heading.level), piece.heading]
-            if size <= TINY_TOKENS and piece.heading.level > level:
+            if size <= TINY_TOKENS and (piece.heading.level > level or not cited[-1].text):
                 cited, level = path, piece.heading.level
             else:
                 size = MAX_TOKENS  # a heading beside the cited one: those after it do not count any more
@@ -174,9 +174,12 @@ def _headings(group: Sequence[Piece], path: list[Heading]) -> tuple[list[Heading
 
 def _chunk(group: Sequence[Piece], path: Sequence[Heading], rows: Rows) -> Chunk | None:
     """None when there is nothing but blank rows in it."""
-    filled = [row for piece in group for row in range(piece.start, piece.end) if rows.texts[row].strip()]
     text = group[0].text
-    if not filled or (text is not None and not text.strip()):
+    if text is not None:  # a part: the row it is of may be too long to be looked at again for each
+        filled = [group[0].start] if text.strip() else []
+    else:
+        filled = [row for piece in group for row in range(piece.start, piece.end) if rows.texts[row].strip()]
+    if not filled:
         return None
     first, last = filled[0], filled[-1]
     page = rows.page(first)

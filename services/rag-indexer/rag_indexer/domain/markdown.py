@@ -12,6 +12,9 @@ from rag_indexer.domain.blocks import Block, Heading, blocks_from
 MAX_HEADING = 300
 """Characters of a heading that are read: inline parsing of a very long line is slow, and nobody cites one."""
 
+MAX_LINE = 20_000
+"""Characters of a line that are looked at: what kind of block it is in shows at its beginning."""
+
 _blocks = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
 _inline = MarkdownIt("commonmark")
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
@@ -68,7 +71,7 @@ class Anchors:
 
 def _parsed(lines: Sequence[str], body: int) -> list[Token]:
     """From line `body` on; what is before is blanked, not removed, so that line numbers stay those of the file."""
-    return _blocks.parse("\n".join([""] * body + list(lines[body:])))
+    return _blocks.parse("\n".join([""] * body + [line[:MAX_LINE] for line in lines[body:]]))
 
 
 def _starts(tokens: Sequence[Token]) -> Iterator[tuple[int, bool, tuple[int, str] | None]]:

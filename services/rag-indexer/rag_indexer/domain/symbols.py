@@ -62,6 +62,7 @@ _NO_NAMES = frozenset(
 )
 _ABOVE = ("#", "//", "/*", "*", "@", "--", "[", ";;")
 """What a line right above a definition begins with when it belongs to it: a comment, a decorator, an attribute."""
+_PREPROCESSOR = re.compile(r"#\s*(?:include|import|define|undef|if|ifdef|ifndef|elif|else|endif|pragma|region|!)")
 _CLOSERS = frozenset({"}", "};", "})", "});", "end", "end;", ")", ");", "EOF", "fi", "done"})
 
 
@@ -168,7 +169,9 @@ def _with_what_is_above(row: int, last: int, lines: Sequence[str]) -> int:
     indent = _indent(lines[row])
     while row - 1 > last:
         above = lines[row - 1].lstrip()
-        if not above.startswith(_ABOVE) or (_indent(lines[row - 1]) != indent and not above.startswith("*")):
+        if not above.startswith(_ABOVE) or _PREPROCESSOR.match(above):
+            break
+        if _indent(lines[row - 1]) != indent and not above.startswith("*"):
             break
         row -= 1
     return row
@@ -198,7 +201,7 @@ def _name(line: str, language: Language) -> str | None:
         match = pattern.match(line)
         if match is None:
             continue
-        name = " ".join(match.group("name").split()).strip("\"'`.:")
+        name = " ".join(match.group("name").replace('"', "").split()).strip("'`").rstrip(".:")
         if (
             name
             and name != "function"

@@ -23,19 +23,16 @@ def document(path: str, data: bytes) -> Document:
 
 
 def _starts(text: str) -> Iterator[tuple[int, bool, Heading | None]]:
-    """Members of objects, objects in arrays and values that stand side by side; of those on one line the outermost."""
+    """Members of objects, objects in arrays, values side by side; of those that begin on one line the outermost."""
     last = -1
     for place in places(text):
         depth = len(place.path)
         if place.start <= last or depth > MAX_DEPTH:
             continue
         key = place.path[-1] if place.path else ""
-        if depth == 0 and place.start > 0:
-            last = place.start
-            yield place.start, False, None
-        elif isinstance(key, str) and depth:
-            last = place.start
-            yield place.start, False, Heading(depth, key[:MAX_KEY], "")
-        elif isinstance(key, int) and place.opens:
-            last = place.start
-            yield place.start, False, Heading(depth, f"[{key}]", "")
+        if isinstance(key, int) and depth and not place.opens:
+            continue
+        name = "" if not place.opens else f"[{key}]" if isinstance(key, int) else (key or "")[:MAX_KEY]
+        last = place.start
+        # A value without a name of its own still ends what came before it.
+        yield place.start, False, Heading(max(depth, 1), name, "")

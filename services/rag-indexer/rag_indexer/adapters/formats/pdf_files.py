@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -32,9 +33,11 @@ def document(path: str, data: bytes) -> Document:
         raise Unreadable("no text in it: a PDF of images")
     starts = _starts(texts, pages, headings)
     named = meta.pop("title", None)
+    cut = chunking.chunks(Rows(texts, numbers, pages), blocks_from(starts, len(texts)))
     return Document(
         title=str(named or "") or PurePosixPath(path).stem,
-        chunks=chunking.chunks(Rows(texts, numbers, pages), blocks_from(starts, len(texts))),
+        # Viewers open a PDF at the page that its address names like this.
+        chunks=tuple(replace(chunk, anchor=f"page={chunk.page}") for chunk in cut),
         type="pdf",
         meta=meta,
     )
@@ -111,7 +114,7 @@ def _starts(
             continue
         row = max(_row_of(text, texts, pages, first_row[page]), last + 1)
         if row < len(texts) and pages[row] == page:
-            starts[row] = Heading(level, text, f"page={page}")
+            starts[row] = Heading(level, text, "")
             last = row
     return [(row, False, starts[row]) for row in sorted(starts)]
 

@@ -16,7 +16,7 @@ MAX_HEADING = 300
 MAX_META = 1_000
 
 _LINE = "data-sage-line"
-_START_TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9-]{0,30})(?=[\s/>])")
+_START_TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9-]{0,30})(?=[\s/>])((?:[^<>\"']|\"[^\"]{0,2000}\"|'[^']{0,2000}')*+)")
 _OURS = re.compile(rf" {_LINE}=\d+")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_-]{1,40})", re.IGNORECASE)
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -185,7 +185,7 @@ def _line(node: LexborNode) -> int:
 
 def _with_lines(text: str) -> str:
     """
-    Each start tag with the number of its line.
+    Each start tag with the number of the line it ends on.
 
     In an attribute's value or a script it does no harm: there is no quote and no bracket in it.
     """
@@ -194,9 +194,9 @@ def _with_lines(text: str) -> str:
 
     def told(match: re.Match[str]) -> str:
         nonlocal line, last
-        line += text.count("\n", last, match.start())
-        last = match.start()
-        return f"<{match.group(1)} {_LINE}={line}"
+        line += text.count("\n", last, match.end())
+        last = match.end()
+        return f"<{match.group(1)} {_LINE}={line}{match.group(2)}"
 
     return _START_TAG.sub(told, text)
 
