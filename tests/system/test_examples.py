@@ -15,7 +15,7 @@ SAYS = {
     "streaming.py": ["tokens from"],
     "sessions.py": ["What is my name?", "tokens of prompt"],
     "citations.py": ["[1]", "0004-a-turn-is-stored-before-done.md"],
-    "retrieval.py": ["[1] harbour.md, lines", "The harbour master of Quillport is Ada Finch."],
+    "retrieval.py": ["[1] uploads/harbour.md, lines", "The harbour master of Quillport is Ada Finch."],
     "embeddings.py": ["["],
     "client.py": ["straight from", "no engine serves 'no-such-model'", "2 answers at once"],
 }
