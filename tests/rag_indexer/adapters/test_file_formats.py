@@ -1,9 +1,11 @@
 """What each format becomes: the examples that a reader would agree with, and what no file may do."""
 
+import io
 import json
 import random
 from collections.abc import Sequence
 
+import docx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -280,6 +282,7 @@ def test_a_page_is_what_a_reader_sees_at_its_lines() -> None:
         (b"<table><tr><td>a<h2>b</h2>c", "a\n\nb\nc"),
         (b"<!--[if IE]>x<![endif]--><b>y", "y"),
         (b"<p data-sage-line=99999999999999>x", "x"),
+        (b"<p hidden>no<p style='color: red; DISPLAY:none'>no<p style='visibility : hidden'>no<p style=''>yes", "yes"),
     ],
 )
 def test_pages_as_they_are_found(data: bytes, text: str) -> None:
@@ -349,6 +352,17 @@ def test_a_word_file_is_cut_along_its_headings() -> None:
     assert "Part one\n\n- First point\n\n- Second point\n\ncell 0 0 | cell 0 1\ncell 1 0 | cell 1 1" in "\n".join(
         chunk.text for chunk in document.chunks
     )
+
+
+def test_text_that_word_does_not_show_is_not_read() -> None:
+    made = docx.Document()
+    paragraph = made.add_paragraph("seen ")
+    paragraph.add_run("hidden").font.hidden = True
+    paragraph.add_run("too").font.hidden = False
+    out = io.BytesIO()
+    made.save(out)
+
+    assert [chunk.text for chunk in read("a.docx", out.getvalue()).chunks] == ["seen too"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """HTML: what a reader sees of it, block by block, each at the line of the file that it comes from."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -17,6 +18,7 @@ MAX_META = 1_000
 
 _LINE = "data-sage-line"
 _START_TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9-]{0,30})(?=[\s/>])((?:[^<>\"']|\"[^\"]{0,2000}\"|'[^']{0,2000}')*+)")
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _OURS = re.compile(rf" {_LINE}=\d+")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_-]{1,40})", re.IGNORECASE)
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -127,11 +129,19 @@ def _enter(node: LexborNode, page: _Page) -> bool:
     if tag == "-text":
         page.read(node.text_content or "")
         return False
-    if tag in _NOT_READ or (tag == "a" and "headerlink" in (node.attributes.get("class") or "")):
+    attributes = {} if tag in _NOT_READ else node.attributes
+    if tag in _NOT_READ or _is_hidden(tag, attributes):
         return False
-    page.line = max(page.line, _line(node))
+    page.line = max(page.line, _line(attributes))
     _open(node, tag, page)
     return True
+
+
+def _is_hidden(tag: str, attributes: Mapping[str, str | None]) -> bool:
+    """What a browser does not show, and the mark that links a heading to itself."""
+    if "hidden" in attributes or (tag == "a" and "headerlink" in (attributes.get("class") or "")):
+        return True
+    return _HIDDEN.search(attributes.get("style") or "", 0, 1_000) is not None
 
 
 def _open(node: LexborNode, tag: str, page: _Page) -> None:
@@ -178,8 +188,8 @@ def _heading(node: LexborNode, level: int) -> Heading:
     return Heading(level, text, anchor)
 
 
-def _line(node: LexborNode) -> int:
-    number = node.attributes.get(_LINE) or ""
+def _line(attributes: Mapping[str, str | None]) -> int:
+    number = attributes.get(_LINE) or ""
     return int(number) if number.isdecimal() and len(number) < 10 else 0
 
 

@@ -25,6 +25,8 @@ SMALL = 5_000_000
 MAX_PARTS = 5_000
 _TEXT = qn("w:t")
 _SPACES = (qn("w:tab"), qn("w:br"), qn("w:p"))
+_HIDDEN = './/w:r[w:rPr/w:vanish[not(@w:val="0" or @w:val="false")]]'
+"""Text that Word does not show."""
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -73,6 +75,8 @@ def _refuse_bombs(data: bytes) -> None:
 
 def _rows(word: WordDocument) -> Iterator[tuple[int, list[str], bool, Heading | None]]:
     """Number, lines, whether whole, and heading of each paragraph or table that says anything."""
+    for hidden in word.element.xpath(_HIDDEN):
+        hidden.getparent().remove(hidden)
     # Once: a paragraph asked for its style looks through all of them.
     names = {style.style_id: style.name or "" for style in word.styles}
     number = 0
