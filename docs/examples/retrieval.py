@@ -16,7 +16,7 @@ DOCUMENTS = {
 http = httpx.Client(base_url=URL, timeout=60, event_hooks={"response": [httpx.Response.raise_for_status]})
 
 documents = [{"name": name, "text": text} for name, text in DOCUMENTS.items()]
-http.post("/admin/index/documents", json={"collection": COLLECTION, "documents": documents})
+uploaded = http.post("/admin/index/documents", json={"collection": COLLECTION, "documents": documents}).json()
 
 stream = OpenAI(base_url=f"{URL}/v1", api_key="none").chat.completions.create(
     model="sage-default",
@@ -38,4 +38,6 @@ for number, source in enumerate(citations, 1):
     first, last = passage["source"]["lines"]
     print(f"[{number}] {passage['source']['path']}, lines {first} to {last}: {passage['text'].splitlines()[-1]}")
 
+for document in uploaded["documents"]:
+    http.delete(f"/admin/index/documents/{document['id']}", params={"collection": COLLECTION})
 http.delete("/admin/index", params={"collection": COLLECTION})

@@ -16,6 +16,7 @@ SAYS = {
     "sessions.py": ["What is my name?", "tokens of prompt"],
     "citations.py": ["[1]", "0004-a-turn-is-stored-before-done.md"],
     "retrieval.py": ["[1] uploads/harbour.md, lines", "The harbour master of Quillport is Ada Finch."],
+    "vector_stores.py": ["boiler.md: Keep the pressure of the boiler between 1.2 and 1.6 bar.", "(uploads/boiler.md"],
     "embeddings.py": ["["],
     "client.py": ["straight from", "no engine serves 'no-such-model'", "2 answers at once"],
 }
