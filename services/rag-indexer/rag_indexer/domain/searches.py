@@ -19,6 +19,9 @@ from sage_contracts.errors import CollectionNotFound, EncoderAway, PassageNotFou
 CANDIDATES = 50
 """Fetched of each kind, before the two rankings become one."""
 
+DEEP = 4
+"""Of those ranked, so many times what is asked for are looked at, so that near-duplicates leave enough others."""
+
 Mode = Literal["hybrid", "bm25", "dense"]
 
 
@@ -87,11 +90,8 @@ class Searches:
         words = await asyncio.to_thread(evidence.words, request.query, self._terms)
         dense, how = await self._meaning(record, request.query)
         asked = evidence.question(words, dense, self._trust)
-        ranked = fusing.fused(
-            await self._hits(passages, words, dense, max(CANDIDATES, request.top_k), chosen),
-            self._trust,
-            max(CANDIDATES, request.top_k),
-        )
+        hits = await self._hits(passages, words, dense, max(CANDIDATES, request.top_k), chosen)
+        ranked = fusing.fused(hits, self._trust, max(DEEP * request.top_k, reranking.DEPTH))
         ranked, how = await self._reranked(request.query, ranked, how)
         examined = searching.examined(ranked, request.top_k)
         vectors = await passages.vectors([one.passage.id for one in examined]) if examined else {}
