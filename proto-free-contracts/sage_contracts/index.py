@@ -37,9 +37,7 @@ class CollectionQuery(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """
-    A build under way: `done` of `total` files, and `chunks` made so far; `eta_seconds` is null until it can be told.
-    """
+    """A build under way: `done` of `total` files, `chunks` made so far; `eta_seconds` is null until it can be told."""
 
     id: str
     done: int

@@ -33,6 +33,7 @@ from rag_indexer.domain.uploads import Uploads
 from rag_indexer.domain.vector_stores import VectorStores
 from rag_indexer.domain.watching import Watching
 from sage_chassis.health import Health
+from sage_contracts.errors import EncoderAway
 from tests.fakes.cluster import serve
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -87,6 +88,8 @@ class WordsEncoder:
         self.meanwhile: Callable[[], object] = lambda: None
         """Happens after the folder was scanned and before its files are read."""
         self.fails_with: Exception | None = None
+        self.fails_after: int | None = None
+        """So many texts it encodes, and is away then."""
         self.reached = threading.Event()
         self._go = threading.Event()
         self._go.set()
@@ -114,6 +117,8 @@ class WordsEncoder:
         if any("\n" in text for text in texts):  # a passage: questions of one line are not held
             self.reached.set()
             assert self._go.wait(30), "held for too long"
+        if self.fails_after is not None and len(self.encoded) > self.fails_after:
+            raise EncoderAway("the encoder is away")
         if self.fails_with is not None:
             raise self.fails_with
         return [counted(text) for text in texts]

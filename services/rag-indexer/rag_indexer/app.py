@@ -18,8 +18,8 @@ from rag_indexer.adapters.engine_encoder import Prefixes, engine_encoder
 from rag_indexer.adapters.folder import AllowedFolders
 from rag_indexer.adapters.folder_watcher import FolderWatcher
 from rag_indexer.adapters.http_reranker import http_reranker
+from rag_indexer.adapters.parser_pool import ParserLimits, parser_pool
 from rag_indexer.adapters.store_cards import StoreCards
-from rag_indexer.adapters.text_parser import TextParser
 from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
 from rag_indexer.domain.building import Building, Clock
@@ -66,16 +66,17 @@ class Parts:
 @asynccontextmanager
 async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenerator[Parts]:
     """Everything, with the index opened; what has to be built is built in the background."""
-    terms, parser = Bm25Terms(), TextParser()
+    terms = Bm25Terms()
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=time.monotonic)
     counts = IndexMetrics(registry)
     shelf = UploadShelf(config.upload_folder)
-    folders = AllowedFolders(config.roots, max_file_bytes=config.max_file_bytes, suffixes=parser.suffixes)
     async with (
+        parser_pool(_limits(config)) as parser,
         _collections(config) as collections,
         _encoder(config) as encoder,
         _reranker(config) as reranker,
     ):
+        folders = AllowedFolders(config.roots, max_file_bytes=config.max_file_bytes, suffixes=parser.suffixes)
         reading = Reading(parser, encoder, terms)
         sources = Sources(folders, shelf.folder, default=config.source_dir or None)
         building = Building(reading, clock)
@@ -183,6 +184,12 @@ def _reranker(config: Settings) -> AbstractAsyncContextManager[Reranker | None]:
     if not config.rerank_url:
         return nullcontext(None)
     return http_reranker(config.rerank_url, config.rerank_model, seconds=config.rerank_seconds)
+
+
+def _limits(config: Settings) -> ParserLimits:
+    return ParserLimits(
+        processes=config.parser_processes, megabytes=config.parser_megabytes, seconds=config.parser_seconds
+    )
 
 
 def _check(collections: Collections) -> Callable[[], Awaitable[Check]]:

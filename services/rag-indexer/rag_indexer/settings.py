@@ -26,6 +26,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(description="Follow the folders of all collections from the start: a change is indexed within seconds."),
     ] = False
     max_file_bytes: Annotated[int, Meta(ge=1, description="Files larger than this are skipped, by name.")] = 10_000_000
+    parser_processes: Annotated[
+        int, Meta(ge=1, le=64, description="Processes that read files, begun when there is something to read.")
+    ] = 1
+    parser_megabytes: Annotated[
+        int, Meta(ge=128, description="Memory that one of them may have; a file that wants more is skipped, by name.")
+    ] = 512
+    parser_seconds: Annotated[
+        int, Meta(ge=1, description="Processor time that reading one file may take; else it is skipped, by name.")
+    ] = 30
     store: Annotated[
         Literal["edge", "server"],
         Meta(description="edge: Qdrant Edge in this process, in data_dir. server: the Qdrant server at qdrant_url."),

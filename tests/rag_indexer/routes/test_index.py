@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
 from sage_contracts.errors import StoreUnavailable
-from tests.rag_indexer.parts import Desk, edge_desk, written
+from tests.rag_indexer.clients import Client, clients
+from tests.rag_indexer.parts import edge_desk, written
 
 FILES = {
     "zebra.md": "# Zebra\nA zebra is striped.\n",
@@ -19,55 +17,11 @@ FILES = {
 }
 
 
-class Client:
-    """The service as an operator calls it; each answer is its status and body."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str, desk: Desk) -> None:
-        self._http = http
-        self._url = url
-        self.desk = desk
-
-    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        async with self._http.request(method, self._url + path, json=body) as response:
-            return response.status, await response.json()
-
-    async def build(self, **body: object) -> tuple[int, Any]:
-        return await self.ask("POST", "/admin/index/build", body or None)
-
-    async def status(self) -> Any:
-        return (await self.ask("GET", "/admin/index/status"))[1]
-
-    async def search(self, query: str, **body: object) -> Any:
-        status, found = await self.ask("POST", "/v1/retrieval/search", {"query": query, **body})
-        assert status == 200, found
-        return found
-
-    async def settled(self) -> Any:
-        """The status once no build runs."""
-        while (found := await self.status())["status"] == "building":
-            await asyncio.sleep(0.005)
-        return found
-
-
-@asynccontextmanager
-async def clients(folder: Path, *, default: bool = True) -> AsyncGenerator[Client]:
-    async with edge_desk(folder, default=default) as desk, desk.served() as url, aiohttp.ClientSession() as http:
-        yield Client(http, url, desk)
-
-
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncGenerator[Client]:
     written(tmp_path / "docs", FILES)
     async with clients(tmp_path) as found:
         yield found
-
-
-async def held(client: Client, **body: object) -> asyncio.Task[tuple[int, Any]]:
-    """A build that is under way and stays so until the encoder is released."""
-    client.desk.encoder.hold()
-    task = asyncio.create_task(client.build(**body))
-    assert await asyncio.to_thread(client.desk.encoder.reached.wait, 10)
-    return task
 
 
 async def test_before_the_first_build_there_is_no_index(client: Client) -> None:
@@ -141,7 +95,7 @@ async def test_a_build_that_is_not_waited_for_is_a_202_with_the_job(client: Clie
 
 
 async def test_the_status_tells_how_far_a_build_is(client: Client) -> None:
-    building = await held(client)
+    building = await client.held()
     job = (await client.status())["job"]
     client.desk.encoder.release()
     await building
@@ -150,7 +104,7 @@ async def test_the_status_tells_how_far_a_build_is(client: Client) -> None:
 
 
 async def test_only_one_build_runs_and_the_other_caller_is_told_of_it(client: Client) -> None:
-    building = await held(client)
+    building = await client.held()
     status, refused = await client.build()
     deleted, _ = await client.ask("DELETE", "/admin/index")
     client.desk.encoder.release()
@@ -168,7 +122,7 @@ async def test_two_builds_asked_at_once_are_one(client: Client) -> None:
 
 async def test_searches_go_on_with_the_old_index_while_a_new_one_is_built(client: Client) -> None:
     await client.build()
-    building = await held(client, force_rebuild=True)
+    building = await client.held(force_rebuild=True)
     found = await client.search("zebra")
     told = await client.status()
     client.desk.encoder.release()
@@ -238,7 +192,7 @@ async def test_a_failure_that_nobody_waited_for_is_in_the_status(client: Client)
 
 
 async def test_a_caller_who_leaves_does_not_stop_the_build(client: Client) -> None:
-    building = await held(client)
+    building = await client.held()
     building.cancel()
     await asyncio.wait([building])
     client.desk.encoder.release()
@@ -248,7 +202,7 @@ async def test_a_caller_who_leaves_does_not_stop_the_build(client: Client) -> No
 
 async def test_a_build_is_given_up_when_the_service_stops(client: Client, tmp_path: Path) -> None:
     await client.build()
-    building = await held(client, force_rebuild=True)
+    building = await client.held(force_rebuild=True)
     closing = asyncio.create_task(client.desk.builds.close())
     await asyncio.sleep(0)
     client.desk.encoder.release()

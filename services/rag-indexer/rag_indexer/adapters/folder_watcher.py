@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from watchfiles import awatch
 
@@ -10,20 +11,30 @@ log = logging.getLogger(__name__)
 DEBOUNCE_MILLISECONDS = 1_000
 """A burst of changes is one: saving a file often takes several, a checkout thousands."""
 QUIET_MILLISECONDS = 200
+LOOK_MILLISECONDS = 5_000
+"""How often it is looked whether the folder is still there: nothing tells of that."""
 
 
 class FolderWatcher:
     async def changes(self, path: str) -> AsyncIterator[None]:
         """Without a filter: what matters is decided by whoever lists the folder."""
+        folder = Path(path)
+        if not folder.is_dir():
+            return
         try:
-            async for _ in awatch(
-                path,
+            async for changes in awatch(
+                folder,
                 watch_filter=None,
                 debounce=DEBOUNCE_MILLISECONDS,
                 step=QUIET_MILLISECONDS,
+                rust_timeout=LOOK_MILLISECONDS,
+                yield_on_timeout=True,
                 recursive=True,
                 ignore_permission_denied=True,
             ):
-                yield
-        except OSError as error:  # the folder is gone, or the kernel watches no more folders for this user
+                if changes:
+                    yield
+                if not folder.is_dir():
+                    return
+        except OSError as error:  # the kernel watches no more folders for this user
             log.warning("folder not watched", extra={"source_dir": path, "reason": str(error)})

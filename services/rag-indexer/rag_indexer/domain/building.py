@@ -1,6 +1,7 @@
 """One build, from a folder to a served index."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from rag_indexer.domain.progress import Progress
 from rag_indexer.domain.reading import Parsed, Reading, Scanned
 from sage_contracts.errors import StoreUnavailable, Unavailable
 
-AHEAD = 8
+AHEAD = 32
 """Files that are being parsed while those before them are encoded and stored."""
+AHEAD_BYTES = 16 * 1024 * 1024
+"""And how much they may be together, but for a single one."""
 BATCH_CHUNKS = 128
 BATCH_FILES = 64
 
@@ -125,7 +128,7 @@ class Building:
         await draft.remove([*plan.removed, *(before for before, _ in plan.moved)])
         skipped = list(found.skipped)
         pending: list[Parsed] = []
-        async with aclosing(self._parsed(wanted, plan.read)) as parsed:
+        async with aclosing(self._parsed(wanted, plan.read, found)) as parsed:
             async for path, file in parsed:
                 if isinstance(file, Unreadable):
                     skipped.append(f"{path}: {file}")
@@ -144,19 +147,23 @@ class Building:
         for file in files:
             progress.indexed(file.state.size, file.state.chunks)
 
-    async def _parsed(self, wanted: Wanted, paths: list[str]) -> AsyncGenerator[tuple[str, Parsed | Unreadable]]:
+    async def _parsed(
+        self, wanted: Wanted, paths: list[str], found: Scanned
+    ) -> AsyncGenerator[tuple[str, Parsed | Unreadable]]:
         """In order, a few ahead of what is asked for."""
-        tasks: list[tuple[str, asyncio.Task[Parsed]]] = []
-        rest = iter(paths)
+        tasks: deque[tuple[str, asyncio.Task[Parsed]]] = deque()
+        rest = deque(paths)
+        size = 0
         try:
-            while True:
-                while len(tasks) < AHEAD and (path := next(rest, None)) is not None:
+            while rest or tasks:
+                while rest and (not tasks or (len(tasks) < AHEAD and size + found.files[rest[0]].size <= AHEAD_BYTES)):
+                    path = rest.popleft()
                     now = self._clock.utc().timestamp()
                     work = self._reading.parsed(wanted.folder, path, collection=wanted.collection, now=now)
                     tasks.append((path, asyncio.create_task(work)))
-                if not tasks:
-                    return
-                path, task = tasks.pop(0)
+                    size += found.files[path].size
+                path, task = tasks.popleft()
+                size -= found.files[path].size
                 try:
                     yield path, await task
                 except Unreadable as reason:

@@ -1,4 +1,4 @@
-"""What may be asked of indexes: to be built, told of, rolled back, deleted; searches and the status answer meanwhile."""
+"""What may be asked of indexes: to be built, told of, rolled back, deleted; searches go on meanwhile."""
 
 import asyncio
 import logging
@@ -60,12 +60,14 @@ class Builds:
 
     async def status(self, asked: str | None = None) -> wire.IndexStatus:
         name = collection(asked)
+        # First, so that a build that ends in the meantime is not told as one that left no index.
+        job, error = self._jobs.running(name), self._jobs.error(name)
         passages = await self._collections.open(name)
         record, earlier = await passages.record(), await passages.earlier()
         index, previous = info(record) if record else None, info(earlier) if earlier else None
-        if (job := self._jobs.running(name)) is not None:
+        if job is not None:
             return wire.IndexStatus(status="building", index=index, job=job, previous=previous)
-        if (error := self._jobs.error(name)) is not None:
+        if error is not None:
             return wire.IndexStatus(status="failed", index=index, error=error, previous=previous)
         return wire.IndexStatus(status="ready" if index else "not_found", index=index, previous=previous)
 
