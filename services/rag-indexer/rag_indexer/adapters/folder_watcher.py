@@ -1,5 +1,6 @@
 """Changes in a folder, as the kernel tells of them."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,7 @@ class FolderWatcher:
     async def changes(self, path: str) -> AsyncIterator[None]:
         """Without a filter: what matters is decided by whoever lists the folder."""
         folder = Path(path)
-        if not folder.is_dir():
+        if not await asyncio.to_thread(folder.is_dir):
             return
         try:
             async for changes in awatch(
@@ -34,7 +35,7 @@ class FolderWatcher:
             ):
                 if changes:
                     yield
-                if not folder.is_dir():
+                if not await asyncio.to_thread(folder.is_dir):
                     return
         except OSError as error:  # the kernel watches no more folders for this user
             log.warning("folder not watched", extra={"source_dir": path, "reason": str(error)})
