@@ -65,7 +65,7 @@ async def measure(folder: Path, corpus: Corpus, sizes: tuple[int, ...]) -> None:
         )
         for size in sizes:
             # The same files and more of them: what is there already is not parsed again.
-            corpus = replace(corpus, files=math.ceil(corpus.files * size / chunks))
+            corpus = replace(corpus, files=max(corpus.files, math.ceil(corpus.files * size / chunks)))
             corpus.write(docs)
             _, told = await service.build(docs)
             chunks = told["index"]["num_chunks"]
