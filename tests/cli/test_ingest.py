@@ -35,7 +35,7 @@ INDEX = wire.IndexInfo(
     updated_at=NOW,
     embedding=wire.Embedding(encoder="e", dimensions=2),
     source_dir="/docs",
-    skipped=["bad\x1b[2J.pdf: it is encrypted"],
+    skipped=["bad\x1b[2J\n9 documents.pdf: it is encrypted"],
 )
 JOB = wire.Job(id="j1", done=2, total=3, stage="indexing", chunks=5)
 PROGRESS = wire.BuildEvent(event="progress", job=JOB)
@@ -146,7 +146,7 @@ async def test_a_build_is_followed_to_its_end_and_told(tmp_path: Path, capsys: p
     told = capsys.readouterr()
 
     assert code == 0
-    assert told.out == "3 documents, 7 passages: /docs\nskipped bad\ufffd[2J.pdf: it is encrypted\n"
+    assert told.out == "3 documents, 7 passages: /docs\nskipped bad\ufffd[2J 9 documents.pdf: it is encrypted\n"
     assert told.err == ""
     assert [line for line, _ in index.asked] == [
         "POST /admin/index/build",

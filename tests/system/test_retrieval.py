@@ -1,6 +1,7 @@
 """A folder, a question, an answer whose every source opens at its lines: through nginx, on a real index."""
 
 import asyncio
+import signal
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ import pytest
 
 from tests.fakes.engine import FakeEngine, Script, fake_engine
 from tests.fakes.injected import EVIL, INJECTED, question, write_injected
-from tests.fakes.stack import Stack
-from tests.system.conftest import Registered
+from tests.fakes.stack import SAGE, Stack
+from tests.system.conftest import Registered, until
 
 DOCS = {
     "harbour.md": (
@@ -228,6 +229,9 @@ async def test_an_unknown_filter_is_a_400_and_an_unknown_collection_a_reason(
     with pytest.raises(openai.BadRequestError):
         await asked(client, engine.model, QUESTION, {"collection": collection, "filters": {"colour": "blue"}})
 
+    with pytest.raises(openai.BadRequestError):
+        await asked(client, engine.model, QUESTION, {"collection": "../docs"})
+
     assert answer.context["evidence"] is False
     assert answer.context["reason"]
 
@@ -268,6 +272,30 @@ async def state(http: aiohttp.ClientSession) -> dict[str, Any]:
             body = await response.json()
         told[path] = [one.get("id") or one.get("engine_id") or one["name"] for one in next(iter(body.values()))]
     return told
+
+
+async def test_ctrl_c_gives_a_build_up_and_leaves_the_index_that_was_there(
+    stack: Stack, http: aiohttp.ClientSession, collection: str, tmp_path: Path
+) -> None:
+    write(tmp_path, DOCS)
+    await build(http, tmp_path, collection)
+    write(tmp_path, {f"more/{number}.md": f"# Page {number}\n\n" + "Filler words. " * 400 for number in range(1500)})
+    process = await asyncio.create_subprocess_exec(
+        *(SAGE, "chat", "ingest", str(tmp_path), "-c", collection), env=stack.env, stderr=asyncio.subprocess.PIPE
+    )
+    await until(lambda: is_building(http, collection))
+    process.send_signal(signal.SIGINT)
+    _, told = await asyncio.wait_for(process.communicate(), 30)
+    async with http.get("/admin/index/status", params={"collection": collection}) as response:
+        status = await response.json()
+
+    assert (process.returncode, "broken off" in told.decode()) == (130, True)
+    assert (status["status"], status["index"]["num_documents"]) == ("ready", len(DOCS))
+
+
+async def is_building(http: aiohttp.ClientSession, collection: str) -> bool:
+    async with http.get("/admin/index/status", params={"collection": collection}) as response:
+        return bool((await response.json()).get("job", {}).get("total"))
 
 
 def test_a_folder_is_ingested_planned_and_asked_about(real_stack: Stack, tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def printable(text: str) -> str:
     return _OBEYED.sub("\ufffd", text.replace("\r", ""))
 
 
+def one_line(text: str) -> str:
+    """The same, of what must not look like two lines: a file's name may hold any character."""
+    return " ".join(printable(text).split())
+
+
 def megabytes(number: int) -> str:
     return f"{number / 1024 / 1024:.0f} MB"
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from sage_cli.api import API
-from sage_cli.output import err, printable
+from sage_cli.output import err, one_line, printable
 from sage_contracts.chat import Citation
 
 
@@ -59,4 +59,4 @@ def _tell_sources(said: Said) -> None:
             continue
         place = f"lines {one.lines[0]} to {one.lines[1]}"
         page = "" if one.page is msgspec.UNSET else f"page {one.page}, "
-        err.print(f"[{number}] {printable(one.filepath)}, {page}{place}", markup=False)
+        err.print(f"[{number}] {one_line(one.filepath)}, {page}{place}", markup=False)

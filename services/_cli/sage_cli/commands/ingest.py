@@ -7,7 +7,7 @@ import typer
 
 from sage_cli.api import API, APIBase, ask
 from sage_cli.builds import followed
-from sage_cli.output import AsJSON, duration, err, out, print_json, printable
+from sage_cli.output import AsJSON, duration, err, one_line, out, print_json
 from sage_cli.uploading import uploaded
 from sage_contracts import index as wire
 from sage_contracts.index import Built, IndexStatus, Plan
@@ -79,7 +79,7 @@ async def _built(api: API, request: wire.BuildRequest, *, unwatch: bool) -> Buil
 def _tell_index(found: IndexStatus) -> None:
     if (index := found.index) is None:
         return
-    where = printable(index.source_dir)
+    where = one_line(index.source_dir)
     out.print(f"{index.num_documents} documents, {index.num_chunks} passages: {where}", markup=False)
     _tell_skipped(index.skipped)
     if found.watching:
@@ -89,7 +89,7 @@ def _tell_index(found: IndexStatus) -> None:
 def _tell_plan(built: Built) -> None:
     plan = built.plan
     if plan is None:
-        out.print(printable(built.message), markup=False)
+        out.print(one_line(built.message), markup=False)
         return
     out.print(_summary(plan), markup=False)
     _tell_paths("+", plan.add)
@@ -109,7 +109,7 @@ def _summary(plan: Plan) -> str:
 
 def _tell_paths(mark: str, paths: list[str]) -> None:
     for path in paths[:SHOWN]:
-        out.print(f"{mark} {printable(path)}", markup=False)
+        out.print(f"{mark} {one_line(path)}", markup=False)
     if len(paths) > SHOWN:
         out.print(f"{mark} and {len(paths) - SHOWN} more", markup=False)
 
@@ -124,4 +124,4 @@ def _tell_uploaded(told: Uploaded, *, as_json: bool) -> None:
 
 def _tell_skipped(skipped: list[str]) -> None:
     for one in skipped:
-        out.print(f"skipped {printable(one)}", markup=False)
+        out.print(f"skipped {one_line(one)}", markup=False)
