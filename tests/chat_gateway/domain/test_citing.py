@@ -81,6 +81,12 @@ def test_a_text_that_cites_nothing_gets_its_sources_named() -> None:
     assert [told.text[span.start : span.end] for span in told.spans] == ["[1](a.md#x)", "[2](b.md)"]
 
 
+def test_sources_are_named_in_the_answers_language() -> None:
+    assert cited("\u5929\u662f\u84dd\u7684\u3002", sources=True).text.endswith(
+        "\u3002\n\n\u6765\u6e90\uff1a [1](a.md#x) [2](b.md)"
+    )
+
+
 @pytest.mark.parametrize("text", ["Cited [1].", ""])
 def test_sources_are_named_only_under_a_text_without_citations(text: str) -> None:
     assert "Sources" not in cited(text, sources=True).text

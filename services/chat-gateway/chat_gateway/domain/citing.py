@@ -47,6 +47,7 @@ class Citer:
         """How many backticks opened the code we are in."""
         self._ticks = 0
         self._last = ""
+        self._in_chinese = False
         self.spans: list[Span] = []
         self.dropped = 0
 
@@ -134,7 +135,7 @@ class Citer:
         self.spans.append(Span(number, start, self._length))
 
     def _name_sources(self) -> None:
-        self._emit("\n\nSources:")
+        self._emit("\n\n\u6765\u6e90\uff1a" if self._in_chinese else "\n\nSources:")
         for url in dict.fromkeys(self._urls):
             self._emit(" ")
             self._link(self._urls.index(url) + 1)
@@ -149,6 +150,7 @@ class Citer:
             self._out.append(text)
             self._length += len(text)
             self._last = text[-1]
+            self._in_chinese = self._in_chinese or "\u4e00" <= self._last <= "\u9fff"
 
     def _taken(self) -> str:
         text = "".join(self._out)
