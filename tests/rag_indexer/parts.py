@@ -16,7 +16,6 @@ from pathlib import Path
 from rag_indexer.adapters.bm25_terms import Bm25Terms
 from rag_indexer.adapters.edge_passages import edge_collections
 from rag_indexer.adapters.folder import AllowedFolders
-from rag_indexer.adapters.text_parser import TextParser
 from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.app import Parts, create_app, vector_stores
 from rag_indexer.domain.building import Building, Clock
@@ -35,6 +34,7 @@ from rag_indexer.domain.watching import Watching
 from sage_chassis.health import Health
 from sage_contracts.errors import EncoderAway
 from tests.fakes.cluster import serve
+from tests.rag_indexer.text_parser import TextParser
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DIMENSIONS = 64

@@ -11,7 +11,8 @@ TINY_TOKENS = 40
 HALF_TOKENS = 100
 """Enough to stand alone where a page ends, or a larger section than the one it is of."""
 MIN_TOKENS = 200
-MAX_TOKENS = 400
+MAX_TOKENS = 300
+"""Smaller chunks are found better and larger ones worse: `make eval-rag` with 250 to 500."""
 HARD_TOKENS = 800
 """Even a table, a fence or a function is cut above this."""
 
@@ -117,8 +118,10 @@ def _packed(pieces: Sequence[Piece], rows: Rows) -> list[list[Piece]]:
 
 
 def _begins_anew(size: int, piece: Piece, section: int, before: Piece, rows: Rows) -> bool:
-    if piece.text is not None or before.text is not None:
+    if before.text is not None:
         return True
+    if piece.text is not None:
+        return size > TINY_TOKENS
     if piece.heading and size >= MIN_TOKENS:
         return True
     if size >= HALF_TOKENS and rows.page(piece.start) != rows.page(before.start):
@@ -174,11 +177,13 @@ def _headings(group: Sequence[Piece], path: list[Heading]) -> tuple[list[Heading
 
 def _chunk(group: Sequence[Piece], path: Sequence[Heading], rows: Rows) -> Chunk | None:
     """None when there is nothing but blank rows in it."""
-    text = group[0].text
-    if text is not None:  # a part: the row it is of may be too long to be looked at again for each
-        filled = [group[0].start] if text.strip() else []
-    else:
-        filled = [row for piece in group for row in range(piece.start, piece.end) if rows.texts[row].strip()]
+    part = group[-1].text
+    # The row that a part is of may be too long to be looked at again for each of them.
+    above = group if part is None else group[:-1]
+    filled = [row for piece in above for row in range(piece.start, piece.end) if rows.texts[row].strip()]
+    part = part if part and part.strip() else None
+    if part is not None:
+        filled.append(group[-1].start)
     if not filled:
         return None
     first, last = filled[0], filled[-1]
@@ -186,7 +191,7 @@ def _chunk(group: Sequence[Piece], path: Sequence[Heading], rows: Rows) -> Chunk
     # A chunk is cited by the page it begins on, so its lines are those on that page.
     last_there = next(row for row in reversed(filled) if rows.page(row) == page) if page is not None else last
     return Chunk(
-        text=text if text is not None else "\n".join(rows.texts[first : last + 1]),
+        text="\n".join(rows.texts[first : last + 1] if part is None else [*rows.texts[first : group[-1].start], part]),
         headings=tuple(heading.text for heading in path if heading.text),
         anchor=path[-1].anchor if path else "",
         first_line=rows.number(first),

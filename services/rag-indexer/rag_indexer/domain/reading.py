@@ -122,19 +122,6 @@ def searchable(passage: StoredPassage) -> str:
     return f"{passage.title}\n{passage.heading}\n{passage.text}"
 
 
-def as_text(data: bytes) -> str:
-    """Raises Unreadable for what is no text, or is empty."""
-    if b"\0" in data:
-        raise Unreadable("binary, not text")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"not UTF-8 (byte {error.start})") from error
-    if not text.strip():
-        raise Unreadable("empty")
-    return text
-
-
 def _passages(
     path: str, file_hash: str, document: Document, content: Content, collection: str
 ) -> Sequence[StoredPassage]:

@@ -7,7 +7,7 @@ from rag_indexer.domain.documents import Document
 
 
 class TextParser:
-    fingerprint = "chunks-3"
+    fingerprint = file_formats.fingerprint()
     suffixes = frozenset(file_formats.SUFFIXES)
 
     async def parse(self, path: str, data: bytes) -> Document:
