@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from tests.fakes.engine import FakeEngine, Script, fake_engine
-from tests.fakes.injected import EVIL, INJECTED, question, write_injected
+from tests.fakes.injected import EVIL, INJECTED, NAMES, question, write_injected
 from tests.fakes.stack import SAGE, Stack
 from tests.system.conftest import Registered, until
 
@@ -244,10 +244,15 @@ async def test_hostile_documents_stay_documents(
     write_injected(tmp_path)
     built = await build(http, tmp_path, collection)
     before = await state(http)
-    answers = {name: await asked(client, engine.model, question(name), {"collection": collection}) for name in INJECTED}
+    questions = {name: question(name) for name in INJECTED} | {
+        name: f"Where in Quillport grows {word}?" for name, word in NAMES.items()
+    }
+    answers = {
+        name: await asked(client, engine.model, text, {"collection": collection}) for name, text in questions.items()
+    }
     prompts = [seen.body for seen in engine.seen]
 
-    assert built["index"]["num_documents"] == len(INJECTED)
+    assert built["index"]["num_documents"] == len(questions)
     for name, answer in answers.items():
         assert answer.context["evidence"], name
         assert name in {one["filepath"] for one in answer.context["citations"]}, name
@@ -256,6 +261,23 @@ async def test_hostile_documents_stay_documents(
     assert all(body.keys() <= {"model", "messages", "stream", "max_tokens"} for body in prompts)
     assert all(unquoted(body["messages"][-1]["content"]) for body in prompts)
     assert await state(http) == before
+
+
+async def test_hostile_documents_are_found_and_opened_as_they_are(
+    http: aiohttp.ClientSession, collection: str, tmp_path: Path
+) -> None:
+    write_injected(tmp_path)
+    await build(http, tmp_path, collection)
+    for name in INJECTED:
+        body = {"query": question(name), "collection": collection}
+        async with http.post("/v1/retrieval/search", json=body) as response:
+            found = next(one for one in (await response.json())["passages"] if one["source"]["path"] == name)
+        passage = await opened(http, {"chunk_id": found["id"], "collection": collection})
+        async with http.post(f"/v1/vector_stores/vs_{collection}/search", json={"query": question(name)}) as response:
+            hits = (await response.json())["data"]
+
+        assert passage["text"] == found["text"]
+        assert found["text"] in {hit["content"][0]["text"] for hit in hits}
 
 
 def unquoted(prompt: str) -> bool:
