@@ -69,7 +69,10 @@ async def test_while_one_builds_the_other_is_told_so_and_harms_nothing(desks: tu
     one.encoder.release()
     built = await building
 
+    status = await other.builds.status()
+
     assert (built.status, await paths(other, "striped")) == ("built", ["zebra.md"])
+    assert (status.status, status.error, other.tally.builds) == ("ready", None, {})
     assert (await build(other)).status == "already_exists"
 
 

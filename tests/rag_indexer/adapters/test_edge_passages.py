@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_indexer.adapters import data_folder
+from rag_indexer.adapters import data_folder, edge_passages, edge_version
 from rag_indexer.adapters.data_folder import DataFolder, DataFolderInUse, Pointer, locked
 from rag_indexer.adapters.edge_passages import EdgePassages, edge_collections
 from rag_indexer.adapters.folder_copy import copy_folder
@@ -37,6 +37,7 @@ async def publish(passages: EdgePassages, text: str, *, fresh: bool = True) -> N
     draft = await begun(passages, fresh=fresh)
     await draft.put(made(entry("a.md", text)))
     await draft.publish(record())
+    await passages.settled()
 
 
 async def found(passages: EdgePassages, text: str) -> list[str]:
@@ -338,3 +339,40 @@ def test_versions_are_numbered_on(tmp_path: Path) -> None:
 
     assert data.new().name == "docs@8"
     data_folder.sync(tmp_path)
+
+
+async def test_a_shard_that_was_changed_too_often_is_renewed(tmp_path: Path) -> None:
+    many = [entry(f"{number % 7}.md", f"passage number{number}") for number in range(3_000)]
+    async with opened(tmp_path) as passages:
+        for fresh in (True, False, False):
+            draft = await begun(passages, fresh=fresh)
+            await draft.put(made(*many))
+            await draft.publish(record())
+        often = written_to(tmp_path, "docs@3")
+        draft = await begun(passages, fresh=False)
+        await draft.put(made(entry("new.md", "a zebra is striped")))
+        await draft.publish(record())
+        renewed = written_to(tmp_path, "docs@4")
+        texts = await found(passages, "zebra"), await found(passages, "number2999")
+
+    assert (often, renewed) == (9_000, 3_001)
+    assert texts == (["a zebra is striped"], ["passage number2999"])
+
+
+def written_to(root: Path, version: str) -> int:
+    about = edge_version.stored(root / version)
+    assert about is not None
+    return about.written
+
+
+async def test_names_that_are_only_asked_for_are_not_kept(tmp_path: Path) -> None:
+    async with edge_collections(tmp_path) as collections:
+        kept = await collections.open("kept")
+        await publish(kept, "a zebra is striped")
+        async with collections.hold("held"):
+            held = await collections.open("held")
+            for number in range(edge_passages.MAX_UNUSED + 1):
+                await collections.open(f"x{number}")
+            same = await collections.open("kept") is kept, await collections.open("held") is held
+
+    assert same == (True, True)

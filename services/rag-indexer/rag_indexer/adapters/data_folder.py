@@ -115,6 +115,13 @@ def write_durably(path: Path, data: bytes) -> None:
     draft.replace(path)
 
 
+def sync_files(folder: Path) -> None:
+    """Everything that was written to files in it, and below, is on the disk when this returns."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync(path)
+
+
 def sync(folder: Path) -> None:
     """A rename is only certain once the folder that holds it is on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)

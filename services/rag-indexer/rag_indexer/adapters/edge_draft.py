@@ -4,8 +4,9 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -13,13 +14,13 @@ from typing import TypeVar
 from qdrant_edge import EdgeShard
 
 from rag_indexer.adapters import edge_shard, edge_version
-from rag_indexer.adapters.data_folder import DataFolder, Pointer
+from rag_indexer.adapters.data_folder import DataFolder, Pointer, sync_files
 from rag_indexer.adapters.edge_journal import Header, Journal
-from rag_indexer.adapters.edge_shard import BATCH, attempted
+from rag_indexer.adapters.edge_shard import BATCH, FLUSH_EVERY, attempted
 from rag_indexer.adapters.edge_version import SHARD, Stored, Version
 from rag_indexer.adapters.folder_copy import copy_folder
 from rag_indexer.domain.documents import Entry
-from rag_indexer.domain.manifest import FileState, Manifest
+from rag_indexer.domain.manifest import FileState, Manifest, chunks
 from rag_indexer.domain.ports import Made, Record
 from sage_contracts.errors import StoreUnavailable
 
@@ -27,16 +28,28 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FLUSH_EVERY = 16
-"""Batches between flushes: a single flush at the end would hold the interpreter's lock for a long moment."""
 FLUSH_SECONDS = 1.0
-"""And how much work, at most about, a crash costs."""
+"""How much work, at most about, a crash costs."""
 
-Serve = Callable[[Version, str | None], Awaitable[None]]
-"""Serve the version from now on, without waiting for anything first, and remove the one that is named."""
+Serve = Callable[[Version, str | None], None]
+"""Serve the version from now on, and remove the one that is named."""
 
 
-def begun(data: DataFolder, header: Header) -> "tuple[Path, EdgeShard, dict[str, FileState]]":
+DEAD_PASSAGES = 5_000
+"""Removed passages still lie in a changed shard: with more of them than this, and than living ones, it is renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An open draft. `written` is how many passages were ever written to its shard, the removed ones too."""
+
+    folder: Path
+    shard: EdgeShard
+    files: dict[str, FileState]
+    written: int
+
+
+def begun(data: DataFolder, header: Header) -> Begun:
     """Blocks. An unfinished draft of the same kind is gone on with; every other one is removed."""
     found = None
     for folder in data.others():
@@ -48,20 +61,28 @@ def begun(data: DataFolder, header: Header) -> "tuple[Path, EdgeShard, dict[str,
     return found or _new(data, header)
 
 
-def _new(data: DataFolder, header: Header) -> tuple[Path, EdgeShard, dict[str, FileState]]:
+def _new(data: DataFolder, header: Header) -> Begun:
     folder = data.new()
-    if header.base is None:
+    base = _base(data, header)
+    files = dict(base.files) if base else {}
+    living = chunks(files)
+    written = base.written if base else 0
+    if header.base is None or written - living > max(living, DEAD_PASSAGES):
         shard = edge_shard.created(folder / SHARD, header.dimensions)
+        if header.base is not None:
+            edge_shard.carry(data.folder(header.base) / SHARD, shard)
+            written = living
     else:
         # A served version is flushed and never written to: its files can be copied while it is read.
         copy_folder(data.folder(header.base) / SHARD, folder / SHARD)
         shard = EdgeShard.load(str(folder / SHARD))
     Journal(folder).begin(header)
-    return folder, shard, _base_files(data, header)
+    return Begun(folder, shard, files, written)
 
 
-def _resumed(data: DataFolder, folder: Path, header: Header) -> tuple[Path, EdgeShard, dict[str, FileState]] | None:
-    files = _base_files(data, header)
+def _resumed(data: DataFolder, folder: Path, header: Header) -> Begun | None:
+    base = _base(data, header)
+    files = dict(base.files) if base else {}
     for path, state in Journal(folder).changes().items():
         if state is None:
             files.pop(path, None)
@@ -76,38 +97,30 @@ def _resumed(data: DataFolder, folder: Path, header: Header) -> tuple[Path, Edge
         log.warning("draft not resumed", extra={"folder": str(folder), "reason": error.message})
         return None
     log.info("draft resumed", extra={"folder": folder.name, "files": len(files)})
-    return folder, shard, files
+    return Begun(folder, shard, files, (base.written if base else 0) + chunks(files))
 
 
-def _base_files(data: DataFolder, header: Header) -> dict[str, FileState]:
+def _base(data: DataFolder, header: Header) -> Stored | None:
     if header.base is None:
-        return {}
+        return None
     about = edge_version.stored(data.folder(header.base))
     if about is None:
         raise StoreUnavailable("the index went away while it was being changed")
-    return dict(about.files)
+    return about
 
 
 class EdgeDraft:
     """Its work is done by one thread, in order: a discard after a cancelled step waits until that step has ended."""
 
-    def __init__(
-        self,
-        folder: Path,
-        shard: EdgeShard,
-        files: dict[str, FileState],
-        header: Header,
-        *,
-        data: DataFolder,
-        serve: Serve,
-    ) -> None:
-        self._folder = folder
-        self._shard = shard
-        self._files = files
+    def __init__(self, begun: Begun, header: Header, *, data: DataFolder, serve: Serve) -> None:
+        self._folder = begun.folder
+        self._shard = begun.shard
+        self._files = begun.files
+        self._written = begun.written
         self._header = header
         self._data = data
         self._serve = serve
-        self._journal = Journal(folder)
+        self._journal = Journal(begun.folder)
         self._unwritten: dict[str, FileState | None] = {}
         self._batches = 0
         self._flushed = time.monotonic()
@@ -128,6 +141,7 @@ class EdgeDraft:
         for start in range(0, len(entries), BATCH):
             await self._do(partial(edge_shard.add, self._shard, entries[start : start + BATCH]))
             self._batches += 1
+        self._written += len(entries)
         self._tell({one.path: one.state for one in made})
         await self._flush_if_due()
 
@@ -137,10 +151,12 @@ class EdgeDraft:
         self._tell(dict.fromkeys(known))
 
     async def publish(self, record: Record) -> None:
-        about = Stored(record=record, files=self._files)
+        about = Stored(record=record, files=self._files, written=self._written)
 
         def written() -> str | None:
             self._shard.flush()
+            # What was copied and not touched since, the shard knows nothing of.
+            sync_files(self._folder)
             edge_version.store(self._folder, about)
             dropped = self._moved_pointer()
             self._journal.end()
@@ -150,7 +166,7 @@ class EdgeDraft:
         dropped = await self._do(written)
         self._served = True
         self._thread.shutdown(wait=False)
-        await self._serve(Version(self._folder, self._shard, about), dropped)
+        self._serve(Version(self._folder, self._shard, about), dropped)
 
     async def discard(self) -> None:
         """
@@ -168,11 +184,15 @@ class EdgeDraft:
             return
 
         def left() -> None:
-            self._checkpoint()
-            self._shard.close()
+            try:
+                self._checkpoint()
+            finally:
+                self._shard.close()
 
-        await self._do(left)
-        self._thread.shutdown(wait=False)
+        try:
+            await self._do(left)
+        finally:
+            self._thread.shutdown(wait=False)
 
     def _moved_pointer(self) -> str | None:
         """The name of the version that is not needed any more."""

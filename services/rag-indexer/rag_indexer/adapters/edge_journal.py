@@ -34,7 +34,8 @@ class Journal:
         self._path = folder / _FILE
 
     def begin(self, header: Header) -> None:
-        self._append(msgspec.json.encode(header) + b"\n")
+        """Not made to last through a power cut: a draft without a beginning is dropped, and that is all."""
+        self._path.write_bytes(msgspec.json.encode(header) + b"\n")
 
     def write(self, changes: dict[str, FileState | None]) -> None:
         lines = [msgspec.json.encode(_Line(path=path, state=state)) for path, state in changes.items()]

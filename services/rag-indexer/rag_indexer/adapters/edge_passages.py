@@ -7,18 +7,22 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from rag_indexer.adapters import data_folder, edge_draft, edge_shard, edge_version
 from rag_indexer.adapters.data_folder import DataFolder, Pointer, locked
 from rag_indexer.adapters.edge_draft import EdgeDraft
 from rag_indexer.adapters.edge_journal import Header, Journal
 from rag_indexer.adapters.edge_shard import attempted
-from rag_indexer.adapters.edge_version import Stored, Version
+from rag_indexer.adapters.edge_version import Version
 from rag_indexer.domain.documents import Filters, StoredPassage, Vectors, is_passage_id
 from rag_indexer.domain.manifest import Manifest
 from rag_indexer.domain.ports import Draft, Hits, Record
 from sage_contracts.errors import BuildRunning
 
 log = logging.getLogger(__name__)
+
+MAX_UNUSED = 1_000
 
 
 @asynccontextmanager
@@ -45,6 +49,7 @@ class EdgeCollections:
     async def open(self, name: str) -> "EdgePassages":
         async with self._opening:
             if name not in self._open:
+                self._forget_unused()
                 data = DataFolder(self._root, name)
                 self._open[name] = EdgePassages(data, await asyncio.to_thread(_served, data))
             return self._open[name]
@@ -60,6 +65,12 @@ class EdgeCollections:
         finally:
             self._held.discard(name)
 
+    def _forget_unused(self) -> None:
+        """Names without an index that somebody has asked for, once there are many: they cost nothing to open again."""
+        if len(self._open) >= MAX_UNUSED:
+            for name in [name for name, one in self._open.items() if one.is_empty and name not in self._held]:
+                del self._open[name]
+
     async def close(self) -> None:
         for passages in self._open.values():
             await passages.close()
@@ -69,6 +80,11 @@ class EdgePassages:
     def __init__(self, data: DataFolder, opened: Version | None) -> None:
         self._data = data
         self._served = opened
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        return self._served is None
 
     async def record(self) -> Record | None:
         return self._served.stored.record if self._served else None
@@ -79,7 +95,7 @@ class EdgePassages:
     async def note(self, states: Manifest) -> None:
         if not states or (version := self._served) is None:
             return
-        about = Stored(record=version.stored.record, files={**version.stored.files, **states})
+        about = msgspec.structs.replace(version.stored, files={**version.stored.files, **states})
         await asyncio.to_thread(attempted, lambda: edge_version.store(version.folder, about))
         version.stored = about
 
@@ -93,8 +109,8 @@ class EdgePassages:
     async def draft(self, *, fresh: bool, fingerprint: str, dimensions: int) -> Draft:
         base = self._served.folder.name if self._served and not fresh else None
         header = Header(fresh=fresh, fingerprint=fingerprint, dimensions=dimensions, base=base)
-        folder, shard, files = await asyncio.to_thread(attempted, lambda: edge_draft.begun(self._data, header))
-        return EdgeDraft(folder, shard, files, header, data=self._data, serve=self._serve)
+        begun = await asyncio.to_thread(attempted, lambda: edge_draft.begun(self._data, header))
+        return EdgeDraft(begun, header, data=self._data, serve=self._serve)
 
     async def search(self, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
         if self._served is None:
@@ -131,13 +147,14 @@ class EdgePassages:
             return None
         turned = Pointer(served=pointer.earlier, earlier=pointer.served)
         await asyncio.to_thread(attempted, lambda: self._data.point(turned))
-        await self._serve(version, None)
+        self._serve(version, None)
         return version.stored.record
 
     async def delete(self) -> bool:
         pointer = await asyncio.to_thread(self._data.pointer)
         await asyncio.to_thread(attempted, lambda: self._data.point(Pointer()))
-        await self._serve(None, None)
+        self._serve(None, None)
+        await self.settled()
 
         def swept() -> None:
             for folder in self._data.others():
@@ -148,8 +165,8 @@ class EdgePassages:
 
     async def close(self) -> None:
         if self._served is not None:
-            old, self._served = self._served, None
-            await old.close(remove=False)
+            self._serve(None, None)
+        await self.settled()
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[Version | None]:
@@ -160,9 +177,19 @@ class EdgePassages:
         async with self._served.read():
             yield self._served
 
-    async def _serve(self, version: Version | None, dropped: str | None) -> None:
+    async def settled(self) -> None:
+        """Return once versions that are served no more are closed, and removed if they were to be."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    def _serve(self, version: Version | None, dropped: str | None) -> None:
         """The pointer has moved: serve `version` from now on. The folder `dropped` goes once its last reader left."""
         old, self._served = self._served, version
+        task = asyncio.create_task(self._left(old, dropped))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _left(self, old: Version | None, dropped: str | None) -> None:
         if old is not None:
             await old.close(remove=False)
         if dropped is not None:

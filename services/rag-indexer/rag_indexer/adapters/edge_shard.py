@@ -45,6 +45,9 @@ SPARSE = "bm25"
 BATCH = 128
 """Points an upsert: Edge holds the interpreter's lock meanwhile, about 3 ms for so many."""
 
+FLUSH_EVERY = 16
+"""Batches between flushes: a single flush at the end would hold the interpreter's lock for a long moment."""
+
 T = TypeVar("T")
 
 
@@ -91,6 +94,24 @@ def remove(shard: EdgeShard, paths: Sequence[str]) -> None:
     for start in range(0, len(paths), BATCH):
         some = Filter(must=[FieldCondition("path", match=MatchAny(list(paths[start : start + BATCH])))])
         shard.update(UpdateOperation.delete_points_by_filter(some))
+
+
+def carry(source: Path, target: EdgeShard) -> None:
+    """Copy every passage of the shard in `source` that is still there, as it is. Nobody may write to it meanwhile."""
+    opened = EdgeShard.load(str(source))
+    offset: int | UUID | str | None = None
+    written = 0
+    while True:
+        records, offset = opened.scroll(ScrollRequest(offset=offset, limit=BATCH, with_payload=True, with_vector=True))
+        points = [Point(one.id, one.vector, one.payload) for one in records if one.vector is not None]
+        if points:
+            target.update(UpdateOperation.upsert_points(points))
+            written += 1
+        if written % FLUSH_EVERY == 0:
+            target.flush()
+        if offset is None:
+            opened.close()
+            return
 
 
 def entries(shard: EdgeShard, path: str) -> list[Entry]:

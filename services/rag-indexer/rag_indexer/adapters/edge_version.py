@@ -28,6 +28,8 @@ class Stored(Struct, frozen=True, kw_only=True):
 
     record: Record
     files: dict[str, FileState]
+    written: int = 0
+    """How many passages were ever written to the shard, those removed since too."""
 
 
 def stored(folder: Path) -> Stored | None:

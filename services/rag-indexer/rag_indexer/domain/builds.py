@@ -7,7 +7,7 @@ from typing import Any
 
 from rag_indexer.domain import estimating
 from rag_indexer.domain.building import Building, Clock, Wanted
-from rag_indexer.domain.jobs import Job, Jobs
+from rag_indexer.domain.jobs import Job, Jobs, is_elsewhere
 from rag_indexer.domain.ports import Collections, Counts, Passages
 from rag_indexer.domain.progress import Progress
 from rag_indexer.domain.records import info
@@ -19,6 +19,7 @@ from sage_contracts.errors import BuildRunning, Conflict, IndexMismatch, NoEarli
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0
+_TRIES = 6
 
 
 class Builds:
@@ -130,8 +131,19 @@ class Builds:
         """
         Bring the index up to date, by a build that begins after now; None when there is nothing to make it of.
 
-        What goes wrong is logged, and in the status.
+        What goes wrong is logged, and in the status. Another process that builds it is waited for, but not for ever.
         """
+        for _ in range(_TRIES):
+            job = await self._renewing(name)
+            if job is None or not is_elsewhere(job):
+                break
+            await asyncio.sleep(_RETRY_SECONDS)
+        if job is None or job.task.cancelled() or job.task.exception():
+            return None
+        return await _outcome(job)
+
+    async def _renewing(self, name: str) -> Job | None:
+        """A build that has ended, begun after now."""
         await self._jobs.free(name)
         try:
             job = self._jobs.start(await self._wanted(name, None, force=False, stay=True))
@@ -142,7 +154,7 @@ class Builds:
             log.warning("not indexed", extra={"collection": name, "reason": error.message})
             return None
         await asyncio.wait([job.task])
-        return None if job.task.cancelled() or job.task.exception() else await _outcome(job)
+        return job
 
     def touch(self, name: str) -> None:
         """Bring the index up to date soon; asked for again before that has begun, it is done once."""

@@ -139,7 +139,10 @@ class Jobs:
 
     def _ended(self, job: Job, seconds: float) -> None:
         self._running.pop(job.collection, None)
-        self._ends[job.collection] = self._told(job, seconds)
+        if is_elsewhere(job):
+            log.info("build refused: another rag-indexer builds", extra={"collection": job.collection})
+        else:
+            self._ends[job.collection] = self._told(job, seconds)
         job.progress.ended.set()
 
     def _told(self, job: Job, seconds: float) -> wire.BuildEvent:
@@ -159,6 +162,11 @@ class Jobs:
         chunks, skipped = outcome.record.num_chunks, len(outcome.record.skipped)
         log.info("build finished", extra={**fields, "outcome": outcome.status, "chunks": chunks, "skipped": skipped})
         return wire.BuildEvent(event="done", message=outcome.message, index=info(outcome.record))
+
+
+def is_elsewhere(job: Job) -> bool:
+    """Whether it has ended at once, because another process is changing the collection."""
+    return job.task.done() and not job.task.cancelled() and isinstance(job.task.exception(), BuildRunning)
 
 
 async def _unless(lost: asyncio.Event, work: Coroutine[Any, Any, Outcome]) -> Outcome:
