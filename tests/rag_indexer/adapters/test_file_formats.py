@@ -303,7 +303,7 @@ def sentences(count: int, seed: int) -> list[str]:
 def test_a_pdf_is_cited_by_its_pages_under_its_outline() -> None:
     pages: Sequence[Sequence[str]] = [
         ["Chapter one", *sentences(9, 1)],
-        [*sentences(3, 2), "1.1 Deep inside", *sentences(14, 3)],
+        [*sentences(3, 2), "1.1 Deep inside", *sentences(20, 3)],
         ["Chapter two", *sentences(40, 4)],
     ]
     document = read(
@@ -319,10 +319,9 @@ def test_a_pdf_is_cited_by_its_pages_under_its_outline() -> None:
     assert found == [
         (1, "Chapter one", "page=1", 1, 10),
         (2, "Chapter one", "page=2", 1, 3),
-        (2, "Chapter one > 1.1 Deep inside", "page=2", 4, 18),
-        (3, "Chapter two", "page=3", 1, 17),
-        (3, "Chapter two", "page=3", 18, 33),
-        (3, "Chapter two", "page=3", 34, 41),
+        (2, "Chapter one > 1.1 Deep inside", "page=2", 4, 24),
+        (3, "Chapter two", "page=3", 1, 20),
+        (3, "Chapter two", "page=3", 21, 41),
     ]
     for chunk in document.chunks:
         assert chunk.text.split("\n")[0] == pages[(chunk.page or 0) - 1][chunk.first_line - 1]
@@ -352,7 +351,6 @@ def test_a_word_file_is_cut_along_its_headings() -> None:
     assert told(document) == [
         ("The Report", "", 1, 6),
         ("The Report > Part one > Detail", "", 7, 8),
-        ("The Report > Part one > Detail", "", 8, 8),
     ]
     assert "Part one\n\n- First point\n\n- Second point\n\ncell 0 0 | cell 0 1\ncell 1 0 | cell 1 1" in "\n".join(
         chunk.text for chunk in document.chunks
