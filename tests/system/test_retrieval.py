@@ -14,8 +14,8 @@ import pytest
 
 from tests.fakes.engine import FakeEngine, Script, fake_engine
 from tests.fakes.injected import EVIL, INJECTED, NAMES, question, write_injected
-from tests.fakes.stack import SAGE, Stack
-from tests.system.conftest import Registered, until
+from tests.fakes.stack import SAGE, Stack, local_stack
+from tests.system.conftest import Registered, gone, register, served, until
 
 DOCS = {
     "harbour.md": (
@@ -344,3 +344,31 @@ def test_a_folder_is_ingested_planned_and_asked_about(real_stack: Stack, tmp_pat
     assert "would read 0 files" in again.stdout
     assert context["citations"][0]["filepath"] == "harbour.md"
     assert any(delta.get("content") for delta in deltas)
+
+
+async def test_while_the_fleets_encoder_is_away_words_answer_and_the_answer_says_so(tmp_path: Path) -> None:
+    write(tmp_path, DOCS)
+    rag = {"collection": "quillport"}
+    with local_stack(SAGE_DEMO_ENGINE="0", SAGE_RAG_EMBEDDING_MODEL="embed-test") as own:
+        async with (
+            aiohttp.ClientSession(own.url) as http,
+            openai.AsyncOpenAI(base_url=f"{own.url}/v1", api_key="none", max_retries=0) as client,
+            fake_engine("tiny-test", script=CITING) as engine,
+            fake_engine("embed-test") as encoder,
+        ):
+            await register(http, engine, "llm")
+            engine_id = await register(http, encoder, "embedding")
+            await until(lambda: served(http, "tiny-test"))
+            await until(lambda: served(http, "embed-test"))
+            built = await build(http, tmp_path, "quillport")
+            with_it = await asked(client, "tiny-test", QUESTION, rag)
+            async with http.delete(f"/v1/management/engines/{engine_id}") as response:
+                await response.read()
+            await until(lambda: gone(http, "embed-test"))
+            without = await asked(client, "tiny-test", QUESTION, rag)
+
+    assert (built["index"]["embedding"]["dimensions"], "degraded" in with_it.context["how"]) == (8, False)
+    assert with_it.context["how"]["mode"] == "hybrid"
+    assert without.context["how"]["mode"] == "bm25"
+    assert "encoder is away" in without.context["how"]["degraded"]
+    assert {one["filepath"] for one in without.cited} <= set(DOCS)
