@@ -63,7 +63,7 @@ def word() -> bytes:
         for column in range(2):
             table.cell(row, column).text = f"cell {row}\n{column}"
     made.add_heading("Detail", 2)
-    made.add_paragraph("In detail. " * 90)
+    made.add_paragraph("In detail. " * 130)
     made.core_properties.author = "Ann"
     made.core_properties.keywords = "alpha, beta"
     out = io.BytesIO()

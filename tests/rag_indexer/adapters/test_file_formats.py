@@ -303,7 +303,7 @@ def sentences(count: int, seed: int) -> list[str]:
 def test_a_pdf_is_cited_by_its_pages_under_its_outline() -> None:
     pages: Sequence[Sequence[str]] = [
         ["Chapter one", *sentences(9, 1)],
-        [*sentences(3, 2), "1.1 Deep inside", *sentences(20, 3)],
+        [*sentences(3, 2), "1.1 Deep inside", *sentences(30, 3)],
         ["Chapter two", *sentences(40, 4)],
     ]
     document = read(
@@ -319,9 +319,10 @@ def test_a_pdf_is_cited_by_its_pages_under_its_outline() -> None:
     assert found == [
         (1, "Chapter one", "page=1", 1, 10),
         (2, "Chapter one", "page=2", 1, 3),
-        (2, "Chapter one > 1.1 Deep inside", "page=2", 4, 24),
-        (3, "Chapter two", "page=3", 1, 20),
-        (3, "Chapter two", "page=3", 21, 41),
+        (2, "Chapter one > 1.1 Deep inside", "page=2", 4, 19),
+        (2, "Chapter one > 1.1 Deep inside", "page=2", 20, 34),
+        (3, "Chapter two", "page=3", 1, 21),
+        (3, "Chapter two", "page=3", 22, 41),
     ]
     for chunk in document.chunks:
         assert chunk.text.split("\n")[0] == pages[(chunk.page or 0) - 1][chunk.first_line - 1]

@@ -221,6 +221,14 @@ def test_a_line_of_megabytes_is_cut_into_parts_that_all_have_its_number() -> Non
     assert max(tokens(chunk.text) for chunk in chunks) <= MAX_TOKENS + TINY_TOKENS
 
 
+def test_a_section_a_little_too_long_is_halved_and_leaves_no_crumb() -> None:
+    paragraphs = "\n\n".join(["A sentence of eight words stands in here. " * 4] * 10)
+    one, two = read("a.md", f"# Title\n\n{paragraphs}\n\n## Next\n\n{PARAGRAPH * 2}").chunks[:2]
+
+    assert (one.anchor, two.anchor) == ("title", "title")
+    assert abs(tokens(one.text) - tokens(two.text)) < 60
+
+
 def test_a_line_a_little_too_long_is_halved_at_the_end_of_a_sentence() -> None:
     one, two = read("a.txt", "A sentence of eight words stands in here. " * 45).chunks
 
