@@ -1,5 +1,6 @@
 """Documents that are handed over: kept, indexed, told of, deleted."""
 
+import asyncio
 import base64
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -181,6 +182,15 @@ async def test_a_document_that_cannot_be_read_is_kept_and_named(client: Client) 
     assert (status, uploaded["indexed"]) == (200, True)
     assert uploaded["skipped"] == ["uploads/bad.md: binary, not text"]
     assert await client.paths("zebra") == ["uploads/good.md"]
+
+
+async def test_many_uploads_at_once_are_all_found(client: Client) -> None:
+    answers = await asyncio.gather(
+        *(upload(client, {"name": f"{number}.md", "text": f"Animal number{number} sleeps.\n"}) for number in range(8))
+    )
+
+    assert {(status, uploaded["indexed"]) for status, uploaded in answers} == {(200, True)}
+    assert (await client.status())["index"]["num_documents"] == 8
 
 
 async def test_a_form_without_a_file_is_a_400(client: Client) -> None:

@@ -80,6 +80,8 @@ class EdgePassages:
     def __init__(self, data: DataFolder, opened: Version | None) -> None:
         self._data = data
         self._served = opened
+        self._earlier: tuple[str | None, Record | None] = None, None
+        """Which version it is, and its record: reading it takes the whole manifest along."""
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
@@ -133,12 +135,15 @@ class EdgePassages:
             return await asyncio.to_thread(attempted, lambda: edge_shard.vectors(shard, ids))
 
     async def earlier(self) -> Record | None:
-        def read() -> Record | None:
+        def read() -> tuple[str | None, Record | None]:
             name = self._data.pointer().earlier
+            if name == self._earlier[0]:
+                return self._earlier
             about = edge_version.stored(self._data.folder(name)) if name else None
-            return about.record if about else None
+            return name, about.record if about else None
 
-        return await asyncio.to_thread(read)
+        self._earlier = await asyncio.to_thread(read)
+        return self._earlier[1]
 
     async def rollback(self) -> Record | None:
         pointer = await asyncio.to_thread(self._data.pointer)
@@ -154,6 +159,7 @@ class EdgePassages:
         pointer = await asyncio.to_thread(self._data.pointer)
         await asyncio.to_thread(attempted, lambda: self._data.point(Pointer()))
         self._serve(None, None)
+        self._earlier = None, None
         await self.settled()
 
         def swept() -> None:

@@ -144,17 +144,17 @@ class Builds:
 
     async def _renewing(self, name: str) -> Job | None:
         """A build that has ended, begun after now."""
-        await self._jobs.free(name)
-        try:
-            job = self._jobs.start(await self._wanted(name, None, force=False, stay=True))
-        except BuildRunning:  # somebody was faster, with a build that begins after now too
+        while True:
             await self._jobs.free(name)
-            return None
-        except SageError as error:
-            log.warning("not indexed", extra={"collection": name, "reason": error.message})
-            return None
-        await asyncio.wait([job.task])
-        return job
+            try:
+                job = self._jobs.start(await self._wanted(name, None, force=False, stay=True))
+            except BuildRunning:  # somebody was faster
+                continue
+            except SageError as error:
+                log.warning("not indexed", extra={"collection": name, "reason": error.message})
+                return None
+            await asyncio.wait([job.task])
+            return job
 
     def touch(self, name: str) -> None:
         """Bring the index up to date soon; asked for again before that has begun, it is done once."""
