@@ -205,14 +205,24 @@ def _chunk(group: Sequence[Piece], path: Sequence[Heading], rows: Rows) -> Chunk
     if not filled:
         return None
     first, last = filled[0], filled[-1]
-    page = rows.page(first)
-    # A chunk is cited by the page it begins on, so its lines are those on that page.
-    last_there = next(row for row in reversed(filled) if rows.page(row) == page) if page is not None else last
+    page, first_there, last_there = _place(filled, rows)
     return Chunk(
         text="\n".join(rows.texts[first : last + 1] if part is None else [*rows.texts[first : group[-1].start], part]),
         headings=tuple(heading.text for heading in path if heading.text),
         anchor=path[-1].anchor if path else "",
-        first_line=rows.number(first),
+        first_line=rows.number(first_there),
         last_line=rows.number(last_there),
         page=page,
     )
+
+
+def _place(filled: Sequence[int], rows: Rows) -> tuple[int | None, int, int]:
+    """Where a chunk is cited: the page that most of it is on, and its first and last row there."""
+    if not rows.pages:
+        return None, filled[0], filled[-1]
+    letters: dict[int, int] = {}
+    for row in filled:
+        letters[rows.pages[row]] = letters.get(rows.pages[row], 0) + len(rows.texts[row])
+    page = max(letters, key=letters.__getitem__)
+    there = [row for row in filled if rows.pages[row] == page]
+    return page, there[0], there[-1]
