@@ -279,7 +279,9 @@ def test_a_page_is_what_a_reader_sees_at_its_lines() -> None:
         (b'<meta charset="no-such"><p>x</p>', "x"),
         (b"no tags at all", "no tags at all"),
         (b"<p>a<p>b", "a\n\nb"),
-        (b"<table><tr><td>a<h2>b</h2>c", "a\n\nb\nc"),
+        (b"<table><tr><td>a<h2>b</h2>c", "a\n\nb\n\nc"),
+        (b"<table><tr><td>a<td><table><tr><td>b<td>c<tr><td>d</table>", "a\n\nb | c\nd"),
+        (b"<p>a</p\n>\n<p\nid='x'\n>b<i\n>c</i\n>d", "a\n\nbcd"),
         (b"<!--[if IE]>x<![endif]--><b>y", "y"),
         (b"<p data-sage-line=99999999999999>x", "x"),
         (b"<p hidden>no<p style='color: red; DISPLAY:none'>no<p style='visibility : hidden'>no<p style=''>yes", "yes"),
@@ -419,3 +421,20 @@ def test_arbitrary_bytes_give_chunks_or_an_error_and_chunks_are_sound(suffix: st
 
 def test_the_fingerprint_names_our_rules_and_the_libraries() -> None:
     assert file_formats.fingerprint().startswith(f"chunks-{file_formats.VERSION} markdown-it-py-")
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("<p>a</p\n\n>\n<p>b", (1, 4)),
+        ("<p>a</p><p\nid='x>'\n>b\nc", (1, 4)),
+        ("<!-- one\ntwo --><p>a<br>\nb", (2, 3)),
+        ("<table><tr><td>a<h2>b</h2></td></tr>\nstray\n<tr><td>c</td></tr></table>\n<p>d", (2, 4)),
+        ("<b><p>a</b>\n<p>b\n<p>c", (1, 3)),
+        ("<pre>\n\na\n\nb</pre>", (3, 5)),
+    ],
+)
+def test_lines_of_a_page_are_those_of_its_file(text: str, lines: tuple[int, int]) -> None:
+    (chunk,) = read("a.html", text).chunks
+
+    assert (chunk.first_line, chunk.last_line) == lines

@@ -17,21 +17,27 @@ MAX_HEADING = 300
 MAX_META = 1_000
 
 _LINE = "data-sage-line"
-_START_TAG = re.compile(r"<([a-zA-Z][a-zA-Z0-9-]{0,30})(?=[\s/>])((?:[^<>\"']|\"[^\"]{0,2000}\"|'[^']{0,2000}')*+)")
+_MARK = "sage-line:"
+_TAG = re.compile(
+    r"<([a-zA-Z][a-zA-Z0-9-]{0,30})(?=[\s/>])((?:[^<>\"']|\"[^\"]{0,2000}\"|'[^']{0,2000}')*+)"
+    r"|</[a-zA-Z][a-zA-Z0-9-]{0,30}\s++>"
+)
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_OURS = re.compile(rf" {_LINE}=\d+")
+_OURS = re.compile(rf" {_LINE}=\d+|<!--{_MARK}\d+-->")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_-]{1,40})", re.IGNORECASE)
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _NOT_READ = frozenset({
     "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "nav", "footer", "head", "button",
-    "select", "-comment", "-doctype",
+    "select", "-doctype",
 })  # fmt: skip
 _INLINE = frozenset({
     "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "del", "dfn", "em", "font", "i", "img", "input", "ins",
     "kbd", "label", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u",
     "var", "wbr",
 })  # fmt: skip
-_IN_CELLS = frozenset({"p", "div", "tbody", "thead", "tfoot", "colgroup", "col"})
+_IN_CELLS = frozenset({"td", "th", "p", "div", "tbody", "thead", "tfoot", "colgroup", "col"})
+_LAID_OUT = "h1, h2, h3, h4, h5, h6, table"
+"""What a table of data has not in it."""
 _META_NAMES = {"author": "author", "date": "date", "description": "description", "keywords": "tags"}
 
 
@@ -68,8 +74,14 @@ class _Page:
     opened: tuple[bool, Heading | None] | None = (False, None)
     """What the next row begins: a block, whole or not, perhaps with a heading."""
     pre: int = 0
-    table: int = 0
+    tables: list[bool] = field(default_factory=list)
+    """The open ones, outermost first, and whether each holds data: pages used to be laid out by tables."""
     cells: int = 0
+    filled: bool = False
+
+    @property
+    def table(self) -> bool:
+        return bool(self.tables) and self.tables[-1]
 
     def read(self, text: str) -> None:
         for number, part in enumerate(text.split("\n")):
@@ -79,14 +91,15 @@ class _Page:
                 else:
                     self.end_row()
                 self.line += 1
-            if not any(self.words):
-                self.began = self.line
+            if not self.filled:
+                self.began, self.filled = self.line, bool(part.strip())
             self.words.append(part)
 
     def end_row(self) -> None:
         text = "".join(self.words)
         text = text.rstrip() if self.pre else " ".join(text.split())
         self.words.clear()
+        self.filled = False
         if not text and (self.opened is not None or not self.pre or not self.texts[-1]):
             return
         if self.opened is not None:
@@ -129,10 +142,15 @@ def _enter(node: LexborNode, page: _Page) -> bool:
     if tag == "-text":
         page.read(node.text_content or "")
         return False
+    if tag == "-comment":
+        page.line = max(page.line, _number((node.comment_content or "").removeprefix(_MARK)))
+        return False
     attributes = {} if tag in _NOT_READ else node.attributes
     if tag in _NOT_READ or _is_hidden(tag, attributes):
         return False
-    page.line = max(page.line, _line(attributes))
+    line = _number(attributes.get(_LINE) or "")
+    # A browser opens formatting anew where it was not closed, and then the line is one of long ago.
+    page.line = max(page.line, line) if tag in _INLINE else line or page.line
     _open(node, tag, page)
     return True
 
@@ -149,11 +167,13 @@ def _open(node: LexborNode, tag: str, page: _Page) -> None:
         case "br" | "tr":
             page.end_row()
             page.cells = 0
-        case "pre" | "table":
+        case "pre":
             page.end_block(whole=True)
-            page.pre += tag == "pre"
-            page.table += tag == "table"
-        case "td" | "th":
+            page.pre += 1
+        case "table":
+            page.tables.append(all(inner.mem_id == node.mem_id for inner in node.css(_LAID_OUT)[:2]))
+            page.end_block(whole=page.table)
+        case "td" | "th" if page.table:
             if page.cells:
                 page.words.append(" | ")
             page.cells += 1
@@ -171,11 +191,12 @@ def _open(node: LexborNode, tag: str, page: _Page) -> None:
 
 def _leave(node: LexborNode, page: _Page) -> None:
     tag = node.tag or ""
-    if tag in {"td", "th"} or tag in _INLINE or (page.table and tag in _IN_CELLS):
+    if tag in _INLINE or (page.table and tag in _IN_CELLS):
         return
     page.end_row()
     page.pre -= tag == "pre"
-    page.table -= tag == "table"
+    if tag == "table":
+        page.tables.pop()
     page.end_block()
 
 
@@ -188,16 +209,15 @@ def _heading(node: LexborNode, level: int) -> Heading:
     return Heading(level, text, anchor)
 
 
-def _line(attributes: Mapping[str, str | None]) -> int:
-    number = attributes.get(_LINE) or ""
-    return int(number) if number.isdecimal() and len(number) < 10 else 0
+def _number(said: str) -> int:
+    return int(said) if said.isdecimal() and len(said) < 10 else 0
 
 
 def _with_lines(text: str) -> str:
     """
-    Each start tag with the number of the line it ends on.
+    Each start tag with the number of the line it ends on, and a comment with it after an end tag of several lines.
 
-    In an attribute's value or a script it does no harm: there is no quote and no bracket in it.
+    In an attribute's value or a script an attribute does no harm: there is no quote and no bracket in it.
     """
     line = 1
     last = 0
@@ -206,9 +226,13 @@ def _with_lines(text: str) -> str:
         nonlocal line, last
         line += text.count("\n", last, match.end())
         last = match.end()
-        return f"<{match.group(1)} {_LINE}={line}{match.group(2)}"
+        if match.group(1) is None:
+            return f"{match.group()}<!--{_MARK}{line}-->" if "\n" in match.group() else match.group()
+        # The line break right after it is no part of what is in it.
+        skipped = match.group(1).lower() == "pre" and text.startswith(">\n", match.end())
+        return f"<{match.group(1)} {_LINE}={line + skipped}{match.group(2)}"
 
-    return _START_TAG.sub(told, text)
+    return _TAG.sub(told, text)
 
 
 def _decoded(data: bytes) -> str:
