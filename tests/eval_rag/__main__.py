@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rag_indexer.adapters.engine_encoder import Prefixes, engine_encoder
+from rag_indexer.adapters.engine_encoder import Pace, Prefixes, engine_encoder
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
 from rag_indexer.domain.ports import Encoder
 from rag_indexer.domain.searches import Mode, Ranking, Searches
@@ -24,7 +24,11 @@ from tests.eval_rag.indexes import indexes
 from tests.eval_rag.measuring import RANKED, Answer, Figures, figures, judged
 from tests.eval_rag.questions import Question
 
+COLLECTIONS = ("docs", "chinese", "readmes")
 MODES: tuple[Mode, ...] = ("bm25", "dense", "hybrid")
+PATIENT = Pace(query=60.0, passages=600.0)
+"""Quality is measured, not speed."""
+
 console = Console(width=110)
 
 
@@ -52,22 +56,32 @@ def main() -> None:
     parser.add_argument("--model", default="embeddings", help="the model it is asked for")
     parser.add_argument("--query-prefix", default="", help="what that model wants before a question")
     parser.add_argument("--passage-prefix", default="", help="and before a passage")
+    parser.add_argument(
+        "--collections",
+        nargs="*",
+        default=COLLECTIONS,
+        choices=COLLECTIONS,
+        help="what is indexed; a slow engine needs less",
+    )
     parser.add_argument("--failures", action="store_true", help="show the questions that hybrid does not answer first")
     arguments = parser.parse_args()
     engines: list[AbstractAsyncContextManager[Encoder]] = [nullcontext(WordllamaEncoder())]
     if arguments.url:
         prefixes = Prefixes(arguments.query_prefix, arguments.passage_prefix)
-        engines.append(engine_encoder(arguments.url, arguments.model, prefixes))
+        engines.append(engine_encoder(arguments.url, arguments.model, prefixes, PATIENT))
     with tempfile.TemporaryDirectory(prefix="sage-eval-") as folder:
-        sys.exit(asyncio.run(evaluated(Path(folder), engines, failures=arguments.failures)))
+        sys.exit(asyncio.run(evaluated(Path(folder), engines, arguments.collections, failures=arguments.failures)))
 
 
-async def evaluated(folder: Path, engines: list[AbstractAsyncContextManager[Encoder]], *, failures: bool) -> int:
+async def evaluated(
+    folder: Path, engines: list[AbstractAsyncContextManager[Encoder]], collections: list[str], *, failures: bool
+) -> int:
     """The exit status: 1 when a question's place is gone, or hybrid is worse than BM25 alone on a set."""
     (readmes := folder / "readmes").mkdir()
     corpora.write_readmes(readmes)
-    folders = {"docs": corpora.DOCS, "chinese": corpora.CHINESE, "readmes": readmes}
-    sets = _sets(readmes)
+    everything = dict(zip(COLLECTIONS, (corpora.DOCS, corpora.CHINESE, readmes), strict=True))
+    folders = {name: path for name, path in everything.items() if name in collections}
+    sets = [one for one in _sets(readmes) if one.collection in collections]
     gone = [line for one in sets for line in corpora.missing(folders[one.collection], one.questions)]
     for line in gone:
         console.print(f"its place is gone: {line}", style="red", markup=False)
@@ -109,7 +123,10 @@ async def _asked(searches: Searches, one: Set, folders: Mapping[str, Path]) -> l
     found = []
     for question in one.questions:
         request = SearchRequest(query=question.text, collection=one.collection, top_k=RANKED)
-        found.append(judged(question, (await searches.find(request)).passages, sections))
+        answer = await searches.find(request)
+        if answer.how is not None and answer.how.degraded:
+            sys.exit(f"not measured: {answer.how.degraded}")
+        found.append(judged(question, answer.passages, sections))
     return found
 
 

@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from yarl import URL
 
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
 from rag_indexer.domain.uploads import NewUpload
 from sage_contracts import index as wire
+from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
 from tests.rag_indexer.parts import Desk, edge_desk, written
 
 PUMP = b"# Pumps\n\nA pump that rattles has air in its line: open the bleed valve until water comes.\n"
@@ -338,3 +341,39 @@ async def test_a_form_without_a_file_is_refused(desk: Desk) -> None:
             response = await client._client.post(f"{client.base_url}files", **body)
 
             assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_request")
+
+
+async def test_bad_bodies_are_refused_everywhere(desk: Desk) -> None:
+    """An absent body makes a store without a name."""
+    paths = ("", "/vs_manuals", "/vs_manuals/search", "/vs_manuals/files", "/vs_manuals/files/file-0")
+    async with desk.served() as url, aiohttp.ClientSession() as http:
+        stores = [f"{url}/v1/vector_stores{path}" for path in paths]
+        refused = {(address, name): (400, "invalid_request") for address in stores for name in BAD_BODIES}
+        refused |= {(address, "huge"): (413, "body_too_large") for address in stores}
+        del refused[stores[0], "empty"]
+        refused[f"{url}/v1/files", "not an object"] = (400, "invalid_request")
+        for (address, name), expected in refused.items():
+            body = io.BytesIO(BAD_BODIES.get(name, HUGE_BODY))
+            async with http.post(address, data=body, headers={"content-type": "application/json"}) as response:
+                told = (response.status, (await response.json())["error"]["code"])
+
+            assert told == expected, (address, name)
+
+
+async def test_a_file_of_30_mb_is_a_413(desk: Desk) -> None:
+    form = aiohttp.FormData({"purpose": "assistants"})
+    form.add_field("file", io.BytesIO(HUGE_BODY), filename="huge.md")
+    async with (
+        desk.served() as url,
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/v1/files", data=form) as response,
+    ):
+        assert (response.status, (await response.json())["error"]["code"]) == (413, "body_too_large")
+
+
+async def test_ids_that_could_lead_elsewhere_name_nothing(desk: Desk) -> None:
+    async with desk.served() as url, aiohttp.ClientSession() as http:
+        for bad in BAD_IDS:
+            for path in (f"vector_stores/{bad}", f"vector_stores/vs_{bad}", f"files/{bad}", f"files/file-{bad}"):
+                async with http.get(URL(f"{url}/v1/{path}", encoded=True)) as response:
+                    assert response.status == 404, path

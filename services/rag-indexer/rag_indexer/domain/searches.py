@@ -77,7 +77,7 @@ class Searches:
         for place in places:
             passages = await self._collections.open(place)
             if (found := await passages.passage(passage_id)) is not None:
-                return told(found, 0.0)
+                return told(found, 1.0)
         raise PassageNotFound(f"no passage {passage_id!r} is in the index: its text has changed, or is gone")
 
     async def _find(
