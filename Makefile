@@ -25,7 +25,7 @@ status: $(VENV)/.runtime ## every process and engine
 	@$(BIN)/sage gateway status
 
 ##@ Check
-.PHONY: test test-fast coverage lint types check bench
+.PHONY: test test-fast coverage lint types check bench eval-rag
 test: $(VENV)/.dev ## every test; Docker's are skipped where no Docker runs
 	$(PYTEST) -q
 
@@ -45,8 +45,12 @@ types: $(VENV)/.dev ## mypy, strict
 
 check: lint types test ## lint, types and test
 
-bench: $(VENV)/.dev ## what nginx, the gateway and a session add to an engine; starts a stack of its own
+bench: $(VENV)/.dev ## what nginx, the gateway, a session and retrieval add to an engine, each with its bar; ten minutes
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.retrieval
+
+eval-rag: $(VENV)/.dev ## how good retrieval is: MRR, recall, precision and refusals, by ranking and encoder; a minute
+	$(BIN)/python -m tests.eval_rag
 
 ##@ Containers
 .PHONY: docker-up docker-down

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sage_contracts.call import Call, Empty, Opaque
+from sage_contracts.index import How, Source
 from sage_contracts.sessions import NewSession, ReadQuery, Retitle, Retitled, Session, SessionCleared, SessionDeleted
 from sage_contracts.turns import OnConflict
 
@@ -58,13 +59,20 @@ class ModelList(Struct, frozen=True, kw_only=True):
 
 
 class Citation(Struct, frozen=True, kw_only=True):
-    """A source as Azure-style UIs read it from `message.context.citations`."""
+    """
+    A source as Azure-style UIs read it from `message.context.citations`; `lines` are first and last, both included.
+
+    `GET /v1/retrieval/passages/{chunk_id}?collection=` opens it, later too.
+    """
 
     content: str
     title: str
     url: str
     filepath: str
     chunk_id: str
+    collection: str
+    lines: tuple[int, int]
+    page: int | UnsetType = UNSET
 
 
 class URLCitation(Struct, frozen=True, kw_only=True):
@@ -81,12 +89,29 @@ class Annotation(Struct, frozen=True, kw_only=True):
     type: Literal["url_citation"] = "url_citation"
 
 
+class RankedPassage(Struct, frozen=True, kw_only=True):
+    """A passage that was found. `number` is what it is cited by; null where the prompt had no room for it."""
+
+    number: int | None
+    id: str
+    score: float
+    source: Source
+    meta: dict[str, Any] = {}
+
+
 class Context(Struct, frozen=True, kw_only=True):
-    """What stood behind a grounded answer. `evidence` is false when nothing was found; `reason` then says why."""
+    """
+    What stood behind a grounded answer. `evidence` is false when nothing was found; `reason` then says why.
+
+    `how` tells how it was looked for, as the index tells it, and what was less than wanted. `passages` is all that was
+    found, best first, where the request asked to be explained.
+    """
 
     citations: list[Citation]
     evidence: bool
     reason: str | UnsetType = UNSET
+    how: How | UnsetType = UNSET
+    passages: list[RankedPassage] | UnsetType = UNSET
 
 
 class SimpleMessage(Struct, frozen=True, kw_only=True):

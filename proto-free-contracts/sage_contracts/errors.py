@@ -44,6 +44,7 @@ Every error a SAGE service may raise across a process boundary.
     * NoEngineAvailable    503  no_engine_available
     * StoreUnavailable     503  store_unavailable
       * StoreFull          503  store_full
+    * EncoderAway          503  encoder_away
     * ServiceUnavailable   503  service_unavailable
 """
 
@@ -310,6 +311,12 @@ class StoreFull(StoreUnavailable):
     """The store's disk or memory is full: it can be read, and takes nothing new. Nothing was half written."""
 
     code = "store_full"
+
+
+class EncoderAway(Unavailable):
+    """The encoder that makes vectors of texts is away or refused; what it was needed for can be asked again."""
+
+    code = "encoder_away"
 
 
 class ServiceUnavailable(Unavailable):

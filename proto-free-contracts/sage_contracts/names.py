@@ -71,9 +71,14 @@ def branch(text: str) -> str:
     return _checked(text, "branch")
 
 
+def is_collection(text: str) -> bool:
+    """1 to 64 letters, digits or any of `-_`, the first no mark."""
+    return _COLLECTION.fullmatch(text) is not None
+
+
 def collection(text: str) -> str:
     """`text` itself when it may name a collection: it becomes a folder's name and a server's; else InvalidRequest."""
-    if _COLLECTION.fullmatch(text) is None:
+    if not is_collection(text):
         raise InvalidRequest(
             "collection must be 1 to 64 letters, digits or any of - _, and begin with no mark", param="collection"
         )

@@ -10,14 +10,26 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Response
 from prometheus_client import CollectorRegistry
 
-from sage_contracts import chat, fleet, index, management, memory, recollections, service, sessions, turns
+from sage_contracts import (
+    chat,
+    fleet,
+    index,
+    management,
+    memory,
+    recollections,
+    service,
+    sessions,
+    turns,
+    uploads,
+    vector_stores,
+)
 from sage_contracts.call import Call, Empty, Opaque
 from tests.architecture.tree import SERVICE_FOLDERS
 
 OWN: dict[str, list[Any]] = {
     "chat-gateway": [chat, service],
     "session-store": [sessions, turns, memory],
-    "rag-indexer": [index, recollections],
+    "rag-indexer": [index, recollections, uploads, vector_stores],
     "control-plane": [management, fleet],
 }
 """Which contracts each service serves."""

@@ -27,6 +27,9 @@ ONLY_IN = {
     "tokenizers": {"adapters"},
     "psutil": {"adapters"},
     "yaml": {"adapters"},
+    "pypdf": {"adapters"},
+    "docx": {"adapters"},
+    "selectolax": {"adapters"},
     "prometheus_client": set(),
 }
 """Packages that only some layers may know; `app.py`, `metrics.py` and their like may know them all."""

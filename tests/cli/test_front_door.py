@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, FormData, web
 
 from sage_cli import binaries, front_door
 from tests.fakes.cluster import free_port
@@ -75,7 +75,15 @@ ROUTES = [
     ("GET", "/memory/stats", "SESSION_STORE", "/memory/stats"),
     ("GET", "/admin/index/status", "RAG_INDEXER", "/admin/index/status"),
     ("DELETE", "/admin/index", "RAG_INDEXER", "/admin/index"),
+    ("GET", "/admin/index/events?collection=c", "RAG_INDEXER", "/admin/index/events?collection=c"),
+    ("POST", "/admin/index/documents", "RAG_INDEXER", "/admin/index/documents"),
     ("POST", "/v1/retrieval/search", "RAG_INDEXER", "/v1/retrieval/search"),
+    ("GET", "/v1/retrieval/passages/a:b?collection=c", "RAG_INDEXER", "/v1/retrieval/passages/a:b?collection=c"),
+    ("POST", "/v1/vector_stores", "RAG_INDEXER", "/v1/vector_stores"),
+    ("POST", "/api/v1/vector_stores/vs_c/search", "RAG_INDEXER", "/v1/vector_stores/vs_c/search"),
+    ("GET", "/v1/vector_stores/vs_c/files?limit=2", "RAG_INDEXER", "/v1/vector_stores/vs_c/files?limit=2"),
+    ("POST", "/v1/files", "RAG_INDEXER", "/v1/files"),
+    ("GET", "/v1/files/file-1/content", "RAG_INDEXER", "/v1/files/file-1/content"),
     ("GET", "/v1/management", "CONTROL_PLANE", "/v1/management"),
     ("GET", "/api/v1/management/engines", "CONTROL_PLANE", "/v1/management/engines"),
     # An id that cannot be is for the service to refuse: it arrives as it was written.
@@ -116,6 +124,8 @@ INSIDE = [
     "/sessionsx",
     "/v1/managementx",
     "/v1/unknown",
+    "/v1/filesx",
+    "/v1/vector_stores/../../internal/search",
     "/_error",
     "/_upstream_failed",
     "/INTERNAL/fleet",
@@ -151,6 +161,16 @@ async def test_a_body_over_20_mib_is_a_413_and_one_below_arrives(door: Door) -> 
 
     assert (large.status, refused["error"]["code"]) == (413, "body_too_large")
     assert taken["length"] == 20 * 1024 * 1024
+
+
+async def test_an_uploaded_file_arrives_as_it_was_sent(door: Door) -> None:
+    form = FormData()
+    form.add_field("file", BytesIO(bytes(10_000_000)), filename="manual.pdf", content_type="application/pdf")
+    async with door.http.post("/v1/files", data=form) as response:
+        told = await response.json()
+
+    assert (told["service"], told["length"] > 10_000_000) == ("RAG_INDEXER", True)
+    assert told["headers"]["content-type"].startswith("multipart/form-data; boundary=")
 
 
 async def test_long_lines_and_headers_are_refused_in_the_envelope(door: Door) -> None:
@@ -228,7 +248,8 @@ async def test_another_replica_answers_for_one_that_is_away() -> None:
     assert statuses == [200] * 6
 
 
-async def test_frames_pass_one_by_one_and_a_client_that_leaves_is_noticed() -> None:
+@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/admin/index/events")])
+async def test_frames_pass_one_by_one_and_a_client_that_leaves_is_noticed(method: str, path: str) -> None:
     gate, left = asyncio.Event(), asyncio.Event()
 
     async def stream(request: web.Request) -> web.StreamResponse:
@@ -245,9 +266,9 @@ async def test_frames_pass_one_by_one_and_a_client_that_leaves_is_noticed() -> N
             raise
 
     app = web.Application()
-    app.router.add_post("/v1/chat/completions", stream)
+    app.router.add_route(method, path, stream)
     async with listening(app) as upstream, before([f"127.0.0.1:{upstream}"]) as http:
-        response = await http.post("/v1/chat/completions", data=b"{}")
+        response = await http.request(method, path)
         first = await asyncio.wait_for(response.content.readline(), 2)
         gate.set()
         response.close()

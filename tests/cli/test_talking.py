@@ -60,6 +60,48 @@ async def test_the_next_question_goes_to_the_same_session() -> None:
     ]
 
 
+SOURCE = {
+    "content": "Ada.",
+    "title": "Harbour",
+    "url": "harbour.md#master",
+    "filepath": "harbour\x1b[2J.md",
+    "chunk_id": "c1",
+    "collection": "docs",
+    "lines": [3, 5],
+}
+
+
+def grounded(*sources: object) -> bytes:
+    choices = [{"delta": {"role": "assistant", "context": {"citations": sources, "evidence": True}}}]
+    return b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n"
+
+
+async def test_under_an_answer_stands_where_its_sources_are(capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[Any] = []
+    paged = {**SOURCE, "filepath": "b.pdf", "page": 2}
+    frames = (grounded(SOURCE, SOURCE, paged), frame("Ada [1](harbour.md#master)[3](b.pdf)."), b"data: [DONE]\n\n")
+    async with gateway(*frames, asked=asked) as connection:
+        said = await Conversation(model="m", session=None, collection="c").say(connection, "Who?")
+
+    assert asked[0]["rag"] == {"collection": "c"}
+    assert capsys.readouterr().err == "[1] harbour\ufffd[2J.md, lines 3 to 5\n[3] b.pdf, page 2, lines 3 to 5\n"
+    assert [one.filepath for one in said.citations] == ["harbour\x1b[2J.md", "harbour\x1b[2J.md", "b.pdf"]
+
+
+async def test_sources_told_in_unknown_words_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    async with gateway(grounded({"name": "x"}), frame("Ada [1](x)."), b"data: [DONE]\n\n") as connection:
+        await Conversation(model="m", session=None).say(connection, "Who?")
+
+    assert capsys.readouterr() == ("Ada [1](x).\n", "")
+
+
+async def test_a_terminal_obeys_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    async with gateway(frame("a\x1b]0;PWNED\x07b\r\n\tc"), b"data: [DONE]\n\n") as connection:
+        await Conversation(model="m", session=None).say(connection, "Hello")
+
+    assert capsys.readouterr().out == "a\ufffd]0;PWNED\ufffdb\n\tc\n"
+
+
 async def test_an_answer_that_breaks_off_is_a_failure() -> None:
     broken = b'data: {"error":{"message":"the engine stopped","type":"server_error"}}\n\n'
     async with gateway(frame("half an "), broken) as connection:

@@ -154,6 +154,7 @@ class FakeEngine:
         script, seen = await self._noted(request)
         if (refused := self._refused(request, script)) is not None:
             return refused
+        await self._turn(script, 0)
         given = seen.body["input"]
         texts = given if isinstance(given, list) else [given]
         rows = [{"object": "embedding", "index": n, "embedding": vector(text)} for n, text in enumerate(texts)]

@@ -1,29 +1,41 @@
 """What the rag-indexer's tests are made of: passages, encoders that can be held, a whole service on real Edge."""
 
+import asyncio
 import hashlib
 import math
 import re
 import threading
+import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rag_indexer.adapters.bm25_terms import Bm25Terms
-from rag_indexer.adapters.edge_passages import edge_passages
+from rag_indexer.adapters.edge_passages import edge_collections
 from rag_indexer.adapters.folder import AllowedFolders
-from rag_indexer.app import Parts, create_app
+from rag_indexer.adapters.upload_shelf import UploadShelf
+from rag_indexer.app import Parts, create_app, vector_stores
 from rag_indexer.domain.building import Building, Clock
 from rag_indexer.domain.builds import Builds
-from rag_indexer.domain.documents import Entry, Sparse, StoredPassage, Vectors
-from rag_indexer.domain.ports import BuildOutcome, Encoder, Passages, Record, SearchOutcome
+from rag_indexer.domain.documents import Document, Entry, Sparse, StoredPassage, Vectors
+from rag_indexer.domain.files import Files
+from rag_indexer.domain.manifest import FileState
+from rag_indexer.domain.ports import BuildOutcome, Collections, Encoder, Kind, Made, Record, SearchOutcome
 from rag_indexer.domain.reading import Reading
 from rag_indexer.domain.recollections import Candidates, Kept, Recollections
 from rag_indexer.domain.searches import Searches
+from rag_indexer.domain.sources import Sources
+from rag_indexer.domain.store_files import StoreFiles
+from rag_indexer.domain.uploads import Uploads
+from rag_indexer.domain.vector_stores import VectorStores
+from rag_indexer.domain.watching import Watching
 from sage_chassis.health import Health
+from sage_contracts.errors import EncoderAway
 from tests.fakes.cluster import serve
+from tests.rag_indexer.text_parser import TextParser
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DIMENSIONS = 64
@@ -31,7 +43,7 @@ DIMENSIONS = 64
 
 def passage(path: str, text: str = "text", *, file_hash: str = "h") -> StoredPassage:
     return StoredPassage(
-        id=str(hashlib.md5(f"{path} {text}".encode(), usedforsecurity=False).hexdigest()),
+        id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{path} {text}")),
         path=path,
         file_hash=file_hash,
         title="Title",
@@ -44,12 +56,12 @@ def passage(path: str, text: str = "text", *, file_hash: str = "h") -> StoredPas
 
 
 def entry(path: str, text: str = "text", *, file_hash: str = "h") -> Entry:
-    dense = WordsEncoder().encode([text])[0]
+    dense = counted(text)
     return Entry(passage(path, text, file_hash=file_hash), Vectors(Bm25Terms().of_passage(text), dense))
 
 
 def query(text: str) -> Vectors:
-    return Vectors(Bm25Terms().of_query(text), WordsEncoder().encode([text])[0])
+    return Vectors(Bm25Terms().of_query(text), counted(text))
 
 
 def record(**changes: object) -> Record:
@@ -71,11 +83,14 @@ class WordsEncoder:
     """A tiny encoder that can be held, and told to fail: a text's words, each counted at one of a few places."""
 
     name = "words"
-    dimensions = DIMENSIONS
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Happens after the folder was scanned and before its files are read."""
         self.fails_with: Exception | None = None
+        self.fails_after: int | None = None
+        """So many texts it encodes, and is away then."""
         self.reached = threading.Event()
         self._go = threading.Event()
         self._go.set()
@@ -87,17 +102,30 @@ class WordsEncoder:
     def release(self) -> None:
         self._go.set()
 
-    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+    @property
+    def fingerprint(self) -> str:
+        return self.name
+
+    async def dimensions(self) -> int:
+        self.meanwhile()
+        return DIMENSIONS
+
+    async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
+        return await asyncio.to_thread(self._encoded, texts)
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[float]]:
         self.encoded += texts
         if any("\n" in text for text in texts):  # a passage: questions of one line are not held
             self.reached.set()
             assert self._go.wait(30), "held for too long"
+        if self.fails_after is not None and len(self.encoded) > self.fails_after:
+            raise EncoderAway("the encoder is away")
         if self.fails_with is not None:
             raise self.fails_with
-        return [_counted(text) for text in texts]
+        return [counted(text) for text in texts]
 
 
-def _counted(text: str) -> list[float]:
+def counted(text: str) -> list[float]:
     counts = [0.0] * DIMENSIONS
     for word in re.findall(r"\w+", text.lower()):
         counts[_number(word) % DIMENSIONS] += 1.0
@@ -150,51 +178,88 @@ class Tally:
         self.chunks = chunks
 
 
+class NoChanges:
+    """A watcher of folders in which nothing ever changes until it is told to say so."""
+
+    def __init__(self) -> None:
+        self.watched: list[str] = []
+        self._changes: asyncio.Queue[None] = asyncio.Queue()
+
+    def change(self) -> None:
+        self._changes.put_nowait(None)
+
+    async def changes(self, path: str) -> AsyncIterator[None]:
+        self.watched.append(path)
+        while True:
+            await self._changes.get()
+            yield
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The domain over one store, and what it was given."""
 
     builds: Builds
+    uploads: Uploads
+    watching: Watching
     searches: Searches
-    passages: Passages
+    collections: Collections
+    parser: "CountingParser"
     encoder: WordsEncoder
+    watcher: NoChanges
     tally: Tally
     docs: Path
+    vector_stores: tuple[Files, StoreFiles, VectorStores]
 
-    def served(self) -> AbstractAsyncContextManager[str]:
+    def served(self, recollections: Recollections | None = None) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""
-        recollections = Recollections(store=NoRecollections(), encoder=self.encoder, terms=WordTerms())
-        parts = Parts(self.builds, self.searches, Health("rag-indexer"), recollections)
+        parts = Parts(
+            self.builds,
+            self.uploads,
+            self.watching,
+            self.searches,
+            *self.vector_stores,
+            Health("rag-indexer"),
+            recollections or Recollections(store=NoRecollections(), encoder=self.encoder, terms=WordTerms()),
+        )
         return serve(create_app(nullcontext(parts)))
 
 
-def desk_over(passages: Passages, docs: Path, *, encoder: Encoder | None = None, default: bool = True) -> Desk:
-    words, tally, terms = WordsEncoder(), Tally(), Bm25Terms()
-    reading = Reading(encoder or words, terms)
+class CountingParser(TextParser):
+    """Notes which files were parsed."""
+
+    def __init__(self) -> None:
+        self.parsed: list[str] = []
+
+    async def parse(self, path: str, data: bytes) -> Document:
+        self.parsed.append(path)
+        return await super().parse(path, data)
+
+
+def desk_over(
+    collections: Collections, docs: Path, data: Path, *, encoder: Encoder | None = None, default: bool = True
+) -> Desk:
+    words, tally, terms, parser, watcher = WordsEncoder(), Tally(), Bm25Terms(), CountingParser(), NoChanges()
+    reading = Reading(parser, encoder or words, terms)
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=_ticking())
-    folders = AllowedFolders([str(docs)], max_file_bytes=100_000)
-    return Desk(
-        Builds(
-            passages=passages,
-            folders=folders,
-            building=Building(passages, reading, clock),
-            default_source=str(docs) if default else None,
-            clock=clock,
-            counts=tally,
-        ),
-        Searches(
-            passages=passages,
-            encoder=encoder or words,
-            terms=terms,
-            fingerprint=reading.fingerprint,
-            monotonic=clock.monotonic,
-            counts=tally,
-        ),
-        passages,
-        words,
-        tally,
-        docs,
+    folders = AllowedFolders([str(docs)], max_file_bytes=100_000, suffixes=TextParser.suffixes)
+    shelf = UploadShelf(data / "uploads")
+    builds = Builds(
+        collections=collections,
+        sources=Sources(folders, shelf.folder, default=str(docs) if default else None),
+        building=Building(reading, clock),
+        clock=clock,
+        counts=tally,
     )
+    searches = Searches(
+        collections=collections, encoder=encoder or words, terms=terms, monotonic=clock.monotonic, counts=tally
+    )
+    uploads = Uploads(shelf, builds, suffixes=TextParser.suffixes, max_bytes=100_000)
+    watching = Watching(collections, builds, watcher)
+    stores = vector_stores(
+        data, collections=collections, builds=builds, uploads=uploads, shelf=shelf, searches=searches
+    )
+    return Desk(builds, uploads, watching, searches, collections, parser, words, watcher, tally, docs, stores)
 
 
 @asynccontextmanager
@@ -202,14 +267,25 @@ async def edge_desk(folder: Path, *, encoder: Encoder | None = None, default: bo
     """A desk over Edge in `folder`/data, with documents in `folder`/docs."""
     docs = folder / "docs"
     docs.mkdir(exist_ok=True)
-    dimensions = (encoder or WordsEncoder()).dimensions
-    async with edge_passages(folder / "data", collection="docs", dimensions=dimensions) as passages:
-        desk = desk_over(passages, docs, encoder=encoder, default=default)
+    async with edge_collections(folder / "data") as collections:
+        desk = desk_over(collections, docs, folder / "data", encoder=encoder, default=default)
         try:
             yield desk
         finally:
             desk.encoder.release()
+            await desk.watching.close()
             await desk.builds.close()
+
+
+def made(*entries: Entry) -> list[Made]:
+    """The files that these passages are of, each whole."""
+    paths = dict.fromkeys(one.passage.path for one in entries)
+    return [_file(path, [one for one in entries if one.passage.path == path]) for path in paths]
+
+
+def _file(path: str, entries: list[Entry]) -> Made:
+    state = FileState(hash=entries[0].passage.file_hash, size=1, chunks=len(entries))
+    return Made(path, state, entries)
 
 
 def written(folder: Path, files: Mapping[str, str | bytes]) -> Path:

@@ -1,6 +1,9 @@
 """The whole service as it is assembled: what it does at start, what it says of itself."""
 
 import asyncio
+import io
+import os
+import zipfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -169,6 +172,56 @@ async def test_a_qdrant_server_that_is_away_is_a_503_and_not_ready(folder: Path)
 
     assert [(code, body["error"]["code"]) for code, body in answers] == [(503, "store_unavailable")] * 3
     assert (status, ready["status"]) == (503, "not_ready")
+
+
+async def test_a_folder_that_is_watched_from_the_start_is_followed(folder: Path) -> None:
+    async with service(config(folder, watch=True)) as running:
+        await running.indexed()
+        async with asyncio.timeout(20):
+            while not (await running.get("/admin/index/status"))[1].get("watching"):
+                await asyncio.sleep(0.01)
+            written(folder / "docs", ZEBRA)
+            while (await running.indexed())["num_documents"] == 1:
+                await asyncio.sleep(0.05)
+
+
+async def test_what_would_do_harm_is_named_and_the_rest_is_indexed(folder: Path) -> None:
+    docs = folder / "docs"
+    written(
+        docs,
+        {
+            "lines.txt": "A line about a giraffe.\n" * 100_000,
+            "one_line.txt": b"zebra " * 8_000_000,
+            "long_line.md": "lion " * 200_000,
+            "broken.pdf": b"%PDF-1.7 and no more",
+            "bomb.docx": _bomb(50_000_000),
+            "deep.json": "[" * 100_000,
+            "broken.ipynb": "{",
+            "nul.md": b"a\0b",
+        },
+    )
+    os.mkfifo(docs / "pipe.md")
+    (docs / "out.md").symlink_to("/etc/hostname")
+    (docs / "loop.md").symlink_to(docs / "loop.md")
+    (docs / "gone.md").symlink_to(docs / "nowhere.md")
+    async with service(config(folder)) as running:
+        index = await running.indexed()
+        status, found = await running.post("/v1/retrieval/search", {"query": "Which port does the gateway listen on?"})
+    named = {line.split(": ", 1)[0] for line in index["skipped"]}
+
+    assert {"one_line.txt", "broken.pdf", "bomb.docx", "broken.ipynb", "nul.md"} <= named
+    assert {"pipe.md", "out.md", "loop.md", "gone.md"} <= named
+    assert {"gateway.md", "lines.txt", "long_line.md"}.isdisjoint(named)
+    assert (status, found["passages"][0]["source"]["path"]) == (200, "gateway.md")
+
+
+def _bomb(size: int) -> bytes:
+    """A small archive that is a large document."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("word/document.xml", b"<w:t>" + b"x" * size + b"</w:t>")
+    return data.getvalue()
 
 
 def test_the_allowed_roots_are_the_configured_folder_unless_they_are_named() -> None:

@@ -15,6 +15,8 @@ SAYS = {
     "streaming.py": ["tokens from"],
     "sessions.py": ["What is my name?", "tokens of prompt", "told again: true", "on the branch otherwise"],
     "citations.py": ["[1]", "0004-a-turn-is-stored-before-done.md"],
+    "retrieval.py": ["[1] uploads/harbour.md, lines", "The harbour master of Quillport is Ada Finch."],
+    "vector_stores.py": ["boiler.md: Keep the pressure of the boiler between 1.2 and 1.6 bar.", "(uploads/boiler.md"],
     "embeddings.py": ["["],
     "client.py": ["straight from", "no engine serves 'no-such-model'", "2 answers at once"],
 }

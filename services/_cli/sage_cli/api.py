@@ -32,9 +32,10 @@ AWAY = "no gateway answers at {url}: run `sage gateway start` first"
 
 @dataclass(frozen=True, slots=True)
 class API:
-    """`client` for what the contracts describe, `talk` for chats."""
+    """`client` for what the contracts describe, `talk` for chats, `http` for what else comes in a stream."""
 
     url: str
+    http: aiohttp.ClientSession
     client: ServiceClient
     talk: AsyncClient
 
@@ -52,7 +53,7 @@ def address(api_base: str | None) -> str:
 async def connected(api_base: str | None) -> AsyncGenerator[API]:
     url = address(api_base)
     async with aiohttp.ClientSession() as http, AsyncClient(url, limits=PATIENT) as talk:
-        yield API(url, ServiceClient(http, url, name=f"the gateway at {url}", timeout=CALL_SECONDS), talk)
+        yield API(url, http, ServiceClient(http, url, name=f"the gateway at {url}", timeout=CALL_SECONDS), talk)
 
 
 def ask(api_base: str | None, question: Callable[[API], Awaitable[T]]) -> T:

@@ -1,5 +1,6 @@
 """How the commands speak: to a person in tables and sentences, to a program in JSON."""
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -11,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sage_cli.failures import Failed
+
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and line feed, and those that turn the direction of writing."""
 
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -44,6 +48,16 @@ def print_failure(failed: Failed) -> None:
         for line in failed.log:
             err.print(Text(f"  {line}"))
     sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey: text of models, documents and file names may hold its control sequences."""
+    return _OBEYED.sub("\ufffd", text.replace("\r", ""))
+
+
+def one_line(text: str) -> str:
+    """The same, of what must not look like two lines: a file's name may hold any character."""
+    return " ".join(printable(text).split())
 
 
 def megabytes(number: int) -> str:

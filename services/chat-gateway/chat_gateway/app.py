@@ -131,7 +131,9 @@ def _parts(
         wait_seconds=config.turn_wait_seconds,
         required=config.session_required,
     )
-    completions = Completions(routes, dispatch, turns, grounding=grounding, meter=meter)
+    completions = Completions(
+        routes, dispatch, turns, grounding=grounding, meter=meter, hints_at_workflows=config.workflow_hint
+    )
     return Parts(
         health=Health(SERVICE, optional={"fleet": _fleet_check(fleet, routes)}),
         completions=completions,

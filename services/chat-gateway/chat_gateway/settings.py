@@ -91,5 +91,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     rag_seconds: Annotated[float, Meta(gt=0, description="How long rag-indexer may take for a search.")] = 3
     source_url: Annotated[
         str,
-        Meta(min_length=1, description="The address of a cited source, made of {path} and {anchor}."),
+        Meta(
+            min_length=1,
+            description="The address of a cited source, made of {path}, {anchor}, {line}, {last_line}, {page}, "
+            "{collection} and {id}, the passage's own.",
+        ),
     ] = "{path}#{anchor}"
+    workflow_hint: Annotated[
+        bool,
+        Meta(
+            description="Whether sage-default answers a wish for a workflow or pipeline with one sentence: that those "
+            "are coming."
+        ),
+    ] = False

@@ -53,6 +53,9 @@ def cited(*pieces: str, sources: bool = False) -> Cited:
         ("``a`b[1]`` [1]", "``a`b[1]`` [1](a.md#x)", 0),
         ("[" * 50, "[" * 50, 0),
         ("ends with space ", "ends with space ", 0),
+        ("\u84dd\u8272\u30101\u3011\u3002", "\u84dd\u8272[1](a.md#x)\u3002", 0),
+        ("\u90fd\u30101\uff0c2\u3001 9\u3011", "\u90fd[1](a.md#x)[2](b.md)", 1),
+        ("\u3010\u6ce8\u3011\u4e0e\u3010\u0662\u3011", "\u3010\u6ce8\u3011\u4e0e\u3010\u0662\u3011", 0),
     ],
 )
 def test_citations_become_links(text: str, expected: str, dropped: int) -> None:
@@ -78,12 +81,18 @@ def test_a_text_that_cites_nothing_gets_its_sources_named() -> None:
     assert [told.text[span.start : span.end] for span in told.spans] == ["[1](a.md#x)", "[2](b.md)"]
 
 
+def test_sources_are_named_in_the_answers_language() -> None:
+    assert cited("\u5929\u662f\u84dd\u7684\u3002", sources=True).text.endswith(
+        "\u3002\n\n\u6765\u6e90\uff1a [1](a.md#x) [2](b.md)"
+    )
+
+
 @pytest.mark.parametrize("text", ["Cited [1].", ""])
 def test_sources_are_named_only_under_a_text_without_citations(text: str) -> None:
     assert "Sources" not in cited(text, sources=True).text
 
 
-ALPHABET = st.text(alphabet="[]()`\\ 012,9ab\n!", max_size=60)
+ALPHABET = st.text(alphabet="[]()`\\ 012,9ab\n!\u3010\u3011\u3001", max_size=60)
 
 
 @given(ALPHABET, st.data(), st.booleans())

@@ -5,9 +5,10 @@ import pytest
 
 from chat_gateway.domain.grounding import Grounds
 from chat_gateway.domain.quoting import Quoter
-from chat_gateway.domain.reading import Transcript, chunk_of
+from chat_gateway.domain.reading import Transcript, chunk_of, is_done
 from sage_contracts import sse
 from tests.chat_gateway.domain.test_reading import USAGE, frame
+from tests.fakes.injected import INJECTED
 from tests.fakes.services import passage
 
 GROUNDS = Grounds([passage("Blue.", 1), passage("Red.", 2)], ["a.md", "b.md"])
@@ -57,6 +58,38 @@ def test_the_sources_come_first_and_the_places_last() -> None:
         }
     ]
     assert last == {}
+
+
+def test_the_sources_come_before_any_text() -> None:
+    scene = Scene()
+    scene.read(frame({"role": "assistant", "content": "Blue"}), frame({"content": "."}), frame(finish="stop"))
+    first, second, *_ = scene.deltas
+
+    assert (first["role"], first["content"], first["context"]["evidence"]) == ("assistant", "", True)
+    assert second == {"content": "Blue"}
+
+
+@pytest.mark.parametrize("delta", [{"role": "assistant"}, {"role": "assistant", "content": ""}, {"content": None}])
+def test_a_first_frame_without_text_carries_the_sources(delta: dict[str, Any]) -> None:
+    scene = Scene()
+    scene.read(frame(dict(delta)))
+
+    (told,) = scene.deltas
+    assert told.pop("context")["evidence"] is True
+    assert told == delta
+
+
+@pytest.mark.parametrize("name", INJECTED)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_an_engine_that_repeats_a_hostile_document_cites_our_sources_alone(name: str, size: int) -> None:
+    scene, text = Scene(), INJECTED[name]
+    scene.say(*(text[start : start + size] for start in range(0, len(text), size)))
+    cited = [one["url_citation"] for delta in scene.deltas for one in delta.get("annotations", [])]
+
+    assert {one["url"] for one in cited} <= set(GROUNDS.urls)
+    assert {scene.text[one["start_index"] : one["end_index"]] for one in cited} <= {"[1](a.md)", "[2](b.md)"}
+    assert all(set(delta) <= {"role", "content", "context", "annotations"} for delta in scene.deltas)
+    assert not any(is_done(one) for one in scene.frames)
 
 
 def test_an_answer_that_cites_nothing_names_its_sources() -> None:

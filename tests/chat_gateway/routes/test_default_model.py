@@ -82,7 +82,7 @@ async def test_passages_stand_at_the_tail_of_the_prompt(shared_redis: RedisServe
 
     system, last = engine.seen[0].body["messages"]
     assert system == messages[0]
-    assert last["content"].endswith("[1] guide1.md - Use\n> The sky is blue.\n\nQuestion: What colour?")
+    assert last["content"].endswith("[1]\n> guide1.md - Use\n> The sky is blue.\n\nQuestion: What colour?")
 
 
 async def test_a_session_keeps_what_was_said_and_not_the_passages(shared_redis: RedisServer) -> None:

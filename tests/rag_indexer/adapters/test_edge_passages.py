@@ -1,37 +1,51 @@
 """What only the embedded store has: a folder on disk, one opener, leftovers."""
 
 import asyncio
+import dataclasses
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from rag_indexer.adapters import data_folder
-from rag_indexer.adapters.data_folder import DataFolder, DataFolderInUse, locked
-from rag_indexer.adapters.edge_passages import EdgePassages, edge_passages
+from rag_indexer.adapters import data_folder, edge_passages, edge_version
+from rag_indexer.adapters.data_folder import DataFolder, DataFolderInUse, Pointer, locked
+from rag_indexer.adapters.edge_passages import EdgePassages, edge_collections
+from rag_indexer.adapters.folder_copy import copy_folder
+from rag_indexer.domain.documents import EVERYTHING
+from rag_indexer.domain.manifest import FileState
+from rag_indexer.domain.ports import Draft
 from sage_contracts.errors import StoreUnavailable
-from tests.rag_indexer.parts import DIMENSIONS, entry, query, record
+from tests.rag_indexer.parts import DIMENSIONS, entry, made, query, record
+
+FINGERPRINT = "f"
 
 
-def opened(root: Path) -> AbstractAsyncContextManager[EdgePassages]:
-    return edge_passages(root, collection="docs", dimensions=DIMENSIONS)
+@asynccontextmanager
+async def opened(root: Path) -> AsyncGenerator[EdgePassages]:
+    async with edge_collections(root) as collections:
+        yield await collections.open("docs")
 
 
-async def publish(passages: EdgePassages, text: str) -> None:
-    draft = await passages.draft()
-    await draft.add([entry("a.md", text)])
-    await draft.publish(record(), {"a.md": "h"})
+async def begun(passages: EdgePassages, *, fresh: bool = True) -> Draft:
+    return await passages.draft(fresh=fresh, fingerprint=FINGERPRINT, dimensions=DIMENSIONS)
+
+
+async def publish(passages: EdgePassages, text: str, *, fresh: bool = True) -> None:
+    draft = await begun(passages, fresh=fresh)
+    await draft.put(made(entry("a.md", text)))
+    await draft.publish(record())
+    await passages.settled()
 
 
 async def found(passages: EdgePassages, text: str) -> list[str]:
-    return [hit.passage.text for hit in (await passages.search(query(text), limit=5, path_prefix=None)).sparse]
+    return [hit.passage.text for hit in (await passages.search(query(text), limit=5, chosen=EVERYTHING)).sparse]
 
 
 def versions(root: Path) -> list[str]:
-    return sorted(path.name for path in root.glob("docs@*"))
+    return sorted(path.name for path in root.glob("docs@*") if path.is_dir())
 
 
 @pytest.fixture
@@ -45,51 +59,143 @@ async def test_an_index_is_there_again_after_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as first:
         await publish(first, "a zebra is striped")
     async with opened(tmp_path) as second:
-        texts, stored, files = await found(second, "zebra"), await second.record(), await second.files()
+        texts, stored, files = await found(second, "zebra"), await second.record(), await second.manifest()
 
-    assert (texts, stored, files) == (["a zebra is striped"], record(), {"a.md": "h"})
+    assert (texts, stored, list(files)) == (["a zebra is striped"], record(), ["a.md"])
 
 
-async def test_the_version_before_is_removed_from_the_disk(passages: EdgePassages, tmp_path: Path) -> None:
+async def test_one_version_before_stays_on_the_disk_and_no_more(passages: EdgePassages, tmp_path: Path) -> None:
     await publish(passages, "a giraffe is tall")
+    two = versions(tmp_path)
+    await publish(passages, "a lion roars")
+
+    assert (two, versions(tmp_path)) == (["docs@1", "docs@2"], ["docs@2", "docs@3"])
+
+
+async def test_a_change_leaves_no_second_version(passages: EdgePassages, tmp_path: Path) -> None:
+    await publish(passages, "a giraffe is tall", fresh=False)
 
     assert versions(tmp_path) == ["docs@2"]
 
 
+async def test_a_version_to_go_back_to_is_there_after_a_restart(tmp_path: Path) -> None:
+    async with opened(tmp_path) as first:
+        await publish(first, "a zebra is striped")
+        await publish(first, "a giraffe is tall")
+    async with opened(tmp_path) as second:
+        await second.rollback()
+        texts = await found(second, "zebra")
+    async with opened(tmp_path) as third:
+        kept = await found(third, "zebra")
+
+    assert texts == kept == ["a zebra is striped"]
+
+
+async def test_an_earlier_version_that_is_broken_is_not_gone_back_to(passages: EdgePassages, tmp_path: Path) -> None:
+    await publish(passages, "a giraffe is tall")
+    (tmp_path / "docs@1" / "index.json").write_text("{")
+
+    assert (await passages.earlier(), await passages.rollback()) == (None, None)
+    assert await found(passages, "giraffe") == ["a giraffe is tall"]
+
+
 async def test_a_deleted_index_leaves_nothing_on_the_disk(passages: EdgePassages, tmp_path: Path) -> None:
+    await publish(passages, "a giraffe is tall")
+    await (await begun(passages)).leave()
     await passages.delete()
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock"]
 
 
 async def test_a_discarded_draft_leaves_nothing_on_the_disk(passages: EdgePassages, tmp_path: Path) -> None:
-    draft = await passages.draft()
-    await draft.add([entry("b.md", "b")])
+    draft = await begun(passages)
+    await draft.put(made(entry("b.md", "b")))
     await draft.discard()
 
     assert versions(tmp_path) == ["docs@1"]
 
 
-async def test_what_a_killed_build_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+async def test_a_draft_that_was_left_is_kept_through_a_restart_and_gone_on_with(tmp_path: Path) -> None:
     async with opened(tmp_path) as first:
         await publish(first, "a zebra is striped")
-        draft = await first.draft()
-        await draft.add([entry("b.md", "half of it")])
-        left = versions(tmp_path)
+        draft = await begun(first)
+        await draft.put(made(entry("b.md", "a giraffe is tall")))
+        await draft.leave()
+    async with opened(tmp_path) as second:
+        unfinished, kept = await second.unfinished(FINGERPRINT), versions(tmp_path)
+        draft = await begun(second)
+        files = list(draft.files)
+        await draft.publish(record())
+        texts = await found(second, "giraffe zebra")
+
+    assert (unfinished, kept, files) == (True, ["docs@1", "docs@2"], ["b.md"])
+    assert texts == ["a giraffe is tall"]
+
+
+async def test_what_a_killed_build_had_not_yet_noted_is_not_in_what_is_gone_on_with(tmp_path: Path) -> None:
+    async with opened(tmp_path) as first:
+        draft = await begun(first)
+        await draft.put(made(entry("a.md", "a zebra is striped"), entry("b.md", "a giraffe is tall")))
+        await draft.leave()
+    journal = tmp_path / "docs@1" / "draft.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]) + lines[-1][:-9])
+    async with opened(tmp_path) as second:
+        draft = await begun(second)
+        files = list(draft.files)
+        await draft.publish(record())
+        texts = await found(second, "giraffe zebra")
+
+    assert (files, texts) == (["a.md"], ["a zebra is striped"])
+
+
+async def test_a_file_whose_passages_were_lost_is_read_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as first:
+        draft = await begun(first)
+        (half,) = made(entry("a.md", "a zebra is striped"))
+        await draft.put([dataclasses.replace(half, state=FileState(hash="h", size=1, chunks=2))])
+        await draft.leave()
+    async with opened(tmp_path) as second:
+        draft = await begun(second)
+        files = list(draft.files)
+        await draft.publish(record())
+
+        assert (files, await found(second, "zebra")) == ([], [])
+
+
+async def test_a_draft_that_cannot_be_opened_is_begun_anew(tmp_path: Path) -> None:
+    async with opened(tmp_path) as first:
+        draft = await begun(first)
+        await draft.put(made(entry("a.md", "a zebra is striped")))
+        await draft.leave()
+    (tmp_path / "docs@1" / "shard" / "edge_config.json").write_text("{")
+    async with opened(tmp_path) as second:
+        draft = await begun(second)
+        files = list(draft.files)
+        await draft.publish(record())
+
+    assert (files, versions(tmp_path)) == ([], ["docs@1"])
+
+
+async def test_leftovers_without_a_journal_are_removed_at_the_next_start(tmp_path: Path) -> None:
+    async with opened(tmp_path) as first:
+        await publish(first, "a zebra is striped")
+    (tmp_path / "docs@2").mkdir()
     async with opened(tmp_path) as second:
         kept, texts = versions(tmp_path), await found(second, "zebra")
 
-    assert (left, kept, texts) == (["docs@1", "docs@2"], ["docs@1"], ["a zebra is striped"])
+    assert (kept, texts) == (["docs@1"], ["a zebra is striped"])
 
 
 async def test_a_pointer_that_was_being_written_when_the_power_went_changes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as first:
         await publish(first, "a zebra is striped")
-    (tmp_path / "current.new").write_bytes(b"")
+    (tmp_path / "docs@versions.new").write_bytes(b"")
     async with opened(tmp_path) as second:
         await publish(second, "a giraffe is tall")
+        names = await found(second, "giraffe")
 
-    assert (tmp_path / "current").read_text() == "docs@2"
+    assert names == ["a giraffe is tall"]
 
 
 @pytest.mark.parametrize("broken", ["index.json", "shard/edge_config.json"])
@@ -105,11 +211,23 @@ async def test_an_index_that_cannot_be_opened_is_as_none_and_can_be_replaced(tmp
     assert (before, after) == (None, ["a giraffe is tall"])
 
 
-@pytest.mark.parametrize("pointer", ["docs@9", "../elsewhere", "", "/etc"])
+@pytest.mark.parametrize("pointer", ['{"served":"docs@9"}', '{"served":"../elsewhere"}', "", '{"served":"/etc"}'])
 async def test_a_pointer_to_nowhere_is_no_index(tmp_path: Path, pointer: str) -> None:
-    (tmp_path / "current").write_text(pointer)
+    (tmp_path / "docs@versions").write_text(pointer)
     async with opened(tmp_path) as passages:
         assert await passages.record() is None
+
+
+async def test_collections_with_an_index_are_listed(tmp_path: Path) -> None:
+    async with edge_collections(tmp_path) as collections:
+        for name in ("zoo", "animals", "empty"):
+            passages = await collections.open(name)
+            if name != "empty":
+                await publish(passages, "a zebra is striped")
+        listed = await collections.names()
+        same = await collections.open("zoo") is await collections.open("zoo")
+
+    assert (listed, same) == (["animals", "zoo"], True)
 
 
 async def test_a_second_opener_is_told_who_has_it(passages: EdgePassages, tmp_path: Path) -> None:
@@ -139,12 +257,12 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
 
 
 async def test_an_old_version_stays_open_until_its_last_reader_has_left(passages: EdgePassages, tmp_path: Path) -> None:
-    async with passages.reading() as shard:
-        publishing = asyncio.create_task(publish(passages, "a giraffe is tall"))
+    async with passages.reading() as version:
+        publishing = asyncio.create_task(publish(passages, "a giraffe is tall", fresh=False))
         while await found(passages, "giraffe") == []:
             await asyncio.sleep(0.001)
-        assert shard is not None
-        old = await asyncio.to_thread(lambda: shard.info().points_count)
+        assert version is not None
+        old = await asyncio.to_thread(lambda: version.shard.info().points_count)
         both = versions(tmp_path)
     await publishing
 
@@ -154,14 +272,14 @@ async def test_an_old_version_stays_open_until_its_last_reader_has_left(passages
 async def test_a_publish_that_is_cancelled_never_removes_what_the_pointer_names(
     passages: EdgePassages, tmp_path: Path
 ) -> None:
-    draft = await passages.draft()
-    await draft.add([entry("a.md", "a giraffe is tall")])
-    publishing = asyncio.create_task(draft.publish(record(), {"a.md": "h"}))
+    draft = await begun(passages)
+    await draft.put(made(entry("a.md", "a giraffe is tall")))
+    publishing = asyncio.create_task(draft.publish(record()))
     await asyncio.sleep(0)
     publishing.cancel()
     await asyncio.wait([publishing])
     await draft.discard()
-    served = (tmp_path / "current").read_text()
+    served = DataFolder(tmp_path, "docs").pointer().served
 
     assert served in versions(tmp_path)
 
@@ -169,38 +287,49 @@ async def test_a_publish_that_is_cancelled_never_removes_what_the_pointer_names(
 async def test_a_publish_that_fails_after_the_pointer_moved_leaves_its_version(
     passages: EdgePassages, tmp_path: Path
 ) -> None:
-    draft = await passages.draft()
-    DataFolder(tmp_path, "docs").point_to(tmp_path / "docs@2")
+    draft = await begun(passages)
+    DataFolder(tmp_path, "docs").point(Pointer("docs@2"))
     await draft.discard()
 
     assert versions(tmp_path) == ["docs@1", "docs@2"]
     assert await found(passages, "zebra") == ["a zebra is striped"]
 
 
-async def test_discarding_what_is_served_does_not_touch_it(passages: EdgePassages) -> None:
-    draft = await passages.draft()
-    await draft.add([entry("a.md", "a giraffe is tall")])
-    await draft.publish(record(), {"a.md": "h"})
+async def test_discarding_or_leaving_what_is_served_does_not_touch_it(passages: EdgePassages) -> None:
+    draft = await begun(passages)
+    await draft.put(made(entry("a.md", "a giraffe is tall")))
+    await draft.publish(record())
     await draft.discard()
+    await draft.leave()
 
     assert await found(passages, "giraffe") == ["a giraffe is tall"]
 
 
 async def test_a_store_that_fails_says_so(passages: EdgePassages) -> None:
-    draft = await passages.draft()
-    await draft.discard()
-
     with pytest.raises(StoreUnavailable, match="the index store failed"):
         await passages.vectors(["not an id"])
 
 
-async def test_carrying_from_an_index_that_went_away_fails_and_does_not_lose_passages(passages: EdgePassages) -> None:
-    draft = await passages.draft()
-    await passages.delete()
+async def test_a_change_of_an_index_that_went_away_fails(passages: EdgePassages, tmp_path: Path) -> None:
+    (tmp_path / "docs@1" / "index.json").unlink()
 
     with pytest.raises(StoreUnavailable, match="went away"):
-        await draft.carry(["a.md"])
-    await draft.discard()
+        await begun(passages, fresh=False)
+
+
+async def test_a_copied_folder_is_the_same_and_its_holes_stay_holes(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with (tmp_path / "a" / "b" / "holes").open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+        file.seek(32 * 1024 * 1024)
+        file.write(b"data")
+    (tmp_path / "a" / "empty").touch()
+    copy_folder(tmp_path / "a", tmp_path / "c")
+    copied = tmp_path / "c" / "b" / "holes"
+
+    assert copied.read_bytes() == (tmp_path / "a" / "b" / "holes").read_bytes()
+    assert copied.stat().st_blocks * 512 < 1024 * 1024
+    assert (tmp_path / "c" / "empty").read_bytes() == b""
 
 
 def test_versions_are_numbered_on(tmp_path: Path) -> None:
@@ -210,3 +339,40 @@ def test_versions_are_numbered_on(tmp_path: Path) -> None:
 
     assert data.new().name == "docs@8"
     data_folder.sync(tmp_path)
+
+
+async def test_a_shard_that_was_changed_too_often_is_renewed(tmp_path: Path) -> None:
+    many = [entry(f"{number % 7}.md", f"passage number{number}") for number in range(3_000)]
+    async with opened(tmp_path) as passages:
+        for fresh in (True, False, False):
+            draft = await begun(passages, fresh=fresh)
+            await draft.put(made(*many))
+            await draft.publish(record())
+        often = written_to(tmp_path, "docs@3")
+        draft = await begun(passages, fresh=False)
+        await draft.put(made(entry("new.md", "a zebra is striped")))
+        await draft.publish(record())
+        renewed = written_to(tmp_path, "docs@4")
+        texts = await found(passages, "zebra"), await found(passages, "number2999")
+
+    assert (often, renewed) == (9_000, 3_001)
+    assert texts == (["a zebra is striped"], ["passage number2999"])
+
+
+def written_to(root: Path, version: str) -> int:
+    about = edge_version.stored(root / version)
+    assert about is not None
+    return about.written
+
+
+async def test_names_that_are_only_asked_for_are_not_kept(tmp_path: Path) -> None:
+    async with edge_collections(tmp_path) as collections:
+        kept = await collections.open("kept")
+        await publish(kept, "a zebra is striped")
+        async with collections.hold("held"):
+            held = await collections.open("held")
+            for number in range(edge_passages.MAX_UNUSED + 1):
+                await collections.open(f"x{number}")
+            same = await collections.open("kept") is kept, await collections.open("held") is held
+
+    assert same == (True, True)

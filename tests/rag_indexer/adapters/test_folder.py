@@ -14,6 +14,8 @@ from rag_indexer.domain.ports import Unreadable
 from sage_contracts.errors import SourceRefused
 from tests.rag_indexer.parts import written
 
+SUFFIXES = {".md", ".markdown", ".rst", ".txt"}
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -22,11 +24,11 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def docs(root: Path) -> DiskFolder:
-    return DiskFolder(root / "docs", max_file_bytes=100)
+    return DiskFolder(root / "docs", max_file_bytes=100, suffixes=SUFFIXES)
 
 
 def opened(root: Path, source_dir: str) -> str:
-    return AllowedFolders([str(root)], max_file_bytes=100).open(source_dir).path
+    return AllowedFolders([str(root)], max_file_bytes=100, suffixes=SUFFIXES).open(source_dir).path
 
 
 @pytest.mark.parametrize("source_dir", ["docs", "./docs", "docs/", "docs/../docs", "docs/deep/.."])
@@ -87,7 +89,7 @@ def test_a_sibling_whose_name_begins_like_the_root_is_outside(root: Path) -> Non
 
 def test_without_roots_nothing_may_be_indexed(root: Path) -> None:
     with pytest.raises(SourceRefused, match="none is configured"):
-        AllowedFolders([], max_file_bytes=100).open(str(root))
+        AllowedFolders([], max_file_bytes=100, suffixes=SUFFIXES).open(str(root))
 
 
 def test_text_files_are_listed_in_order_and_hidden_ones_are_not(docs: DiskFolder) -> None:
@@ -100,14 +102,14 @@ def test_text_files_are_listed_in_order_and_hidden_ones_are_not(docs: DiskFolder
 
 
 def test_a_file_is_read_whole(docs: DiskFolder) -> None:
-    assert (docs.read("a.md"), docs.read("deep/b.txt")) == (b"a", b"b")
+    assert (docs.read("a.md").data, docs.read("deep/b.txt").data) == (b"a", b"b")
 
 
 def test_a_link_to_a_file_inside_the_folder_is_read(docs: DiskFolder) -> None:
     Path(docs.path, "link.md").symlink_to("deep/b.txt")
 
     assert "link.md" in docs.listing().paths
-    assert docs.read("link.md") == b"b"
+    assert docs.read("link.md").data == b"b"
 
 
 def test_a_link_to_a_folder_is_told_and_not_entered(docs: DiskFolder) -> None:
@@ -135,7 +137,7 @@ def refused(docs: DiskFolder, path: str) -> str:
 def test_a_file_at_the_limit_is_read_and_a_larger_one_is_not(docs: DiskFolder) -> None:
     written(Path(docs.path), {"fits.md": "x" * 100, "huge.md": "x" * 101})
 
-    assert len(docs.read("fits.md")) == 100
+    assert len(docs.read("fits.md").data) == 100
     assert refused(docs, "huge.md") == "larger than 100 bytes"
 
 
@@ -196,7 +198,7 @@ def test_what_may_not_be_read_is_told() -> None:
         root.chmod(0o755)
         (root / "a.md").chmod(0)
         (root / "deep").chmod(0)
-        docs = DiskFolder(root, max_file_bytes=100)
+        docs = DiskFolder(root, max_file_bytes=100, suffixes=SUFFIXES)
         with unprivileged():
             reason, listing = refused(docs, "a.md"), docs.listing()
         (root / "deep").chmod(0o755)

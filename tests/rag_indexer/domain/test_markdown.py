@@ -65,21 +65,6 @@ def test_front_matter_is_one_block_and_not_read_as_markdown() -> None:
     assert headings(text) == [(1, "Heading", "heading")]
 
 
-@pytest.mark.parametrize(
-    ("text", "title"),
-    [
-        ("---\ntitle: The Title\n---\n", "The Title"),
-        ('---\nTitle:  "Quoted"\n---\n', "Quoted"),
-        ("---\ntitle:\n---\n", None),
-        ("---\nother: x\n---\ntitle: not here", None),
-        ("---\ntitle: never closed", None),
-        ("# No front matter", None),
-    ],
-)
-def test_the_front_matters_title_is_read(text: str, title: str | None) -> None:
-    assert markdown.front_title(text.split("\n")) == title
-
-
 def test_a_very_long_heading_is_cut_and_not_waited_for() -> None:
     (heading,) = headings("# " + "[" * 100_000)
 
@@ -92,18 +77,28 @@ def test_a_very_long_heading_is_cut_and_not_waited_for() -> None:
         ("a\n<!-- b -->\nc", "a\n\nc"),
         ("<!-- b\n\nc -->  <!-- d -->\ne", "\n\n\ne"),
         ("- a\n\n  <!-- b -->\n- c", "- a\n\n\n- c"),
-        ("<!-- b --> seen", "<!-- b --> seen"),
-        ("seen <!-- b -->", "seen <!-- b -->"),
+        ("<!-- b -->     seen", "seen"),
+        ("seen <!-- b -->", "seen"),
+        ("seen <!-- b --> too", "seen  too"),
+        ("- seen <!-- b\n  c -->too", "- seen\ntoo"),
+        ("> seen <!-- b -->\n> too", "> seen\n> too"),
+        ("# seen <!-- b -->", "# seen"),
+        ("| a <!-- b --> |\n|---|\n| <!-- c -->1 |", "| a  |\n|---|\n| 1 |"),
         ("<!-- never closed\nseen", "<!-- never closed\nseen"),
+        ("text <!-- never closed\nseen", "text <!-- never closed\nseen"),
         ("```\n<!-- shown -->\n```", "```\n<!-- shown -->\n```"),
         ("    <!-- shown -->", "    <!-- shown -->"),
-        ("<div>\n<!-- b -->\n</div>", "<div>\n<!-- b -->\n</div>"),
+        ("say `<!-- shown -->` and <!-- b -->", "say `<!-- shown -->` and"),
+        ("say ``<!-- ` shown -->`` and ` <!-- b -->", "say ``<!-- ` shown -->`` and `"),
+        ("<div>\n<!-- b -->\n</div>", "<div>\n\n</div>"),
+        ("---\ntitle: <!-- shown -->\n---\n", "---\ntitle: <!-- shown -->\n---\n"),
     ],
 )
-def test_a_comment_that_stands_alone_is_blanked(text: str, expected: str) -> None:
+def test_a_comment_is_taken_out_and_what_is_shown_stays(text: str, expected: str) -> None:
     assert "\n".join(markdown.without_comments(text.split("\n"))) == expected
 
 
 def test_a_line_of_very_many_comments_is_not_waited_for() -> None:
     assert markdown.without_comments(["<!---->" * 300_000]) == [""]
     assert markdown.without_comments(["<!-- -->" + "<!--" * 300_000]) != [""]
+    assert markdown.without_comments(["a `` ` " * 50_000 + "<!-- b -->"]) != [""]

@@ -1,67 +1,64 @@
-"""The order of passages, and whether they speak of what was asked."""
-
-from collections.abc import Sequence
-
-import pytest
+"""Which passages are given, and whether any is."""
 
 from rag_indexer.domain.documents import Sparse, Vectors
-from rag_indexer.domain.ports import Hit, Hits
-from rag_indexer.domain.searching import fused, is_evidence
+from rag_indexer.domain.evidence import Words, question
+from rag_indexer.domain.fusing import Ranked, Trust
+from rag_indexer.domain.searching import EXAMINED, examined, given
 from tests.rag_indexer.parts import passage
 
-
-def hits(scores: dict[str, float]) -> list[Hit]:
-    return [Hit(passage(name), score) for name, score in scores.items()]
-
-
-@pytest.mark.parametrize(
-    ("sparse", "dense", "order"),
-    [
-        ({}, {}, ""),
-        ({"a": 9.0, "b": 3.0}, {}, "ab"),
-        ({}, {"b": 0.5, "a": 0.4}, "ba"),
-        ({"a": 9.0, "b": 8.9}, {"b": 0.6, "a": 0.1}, "ba"),
-        ({"a": 9.0, "b": 3.0}, {"b": 0.9}, "ab"),
-        ({"a": 9.0}, {"c": 0.9}, "ac"),
-        ({"b": 2.0, "a": 2.0}, {}, "ab"),
-        ({"a": 1.0}, {"b": -0.5}, "ab"),
-    ],
-)
-def test_terms_lead_and_meaning_decides_between_near_ones(
-    sparse: dict[str, float], dense: dict[str, float], order: str
-) -> None:
-    found = fused(Hits(hits(sparse), hits(dense)), limit=10)
-
-    assert "".join(ranked.passage.path for ranked in found) == order
-    assert all(0 <= ranked.score <= 1 for ranked in found)
+NO_DENSE: list[float] = []
+ASKED = question(Words(Sparse([], []), frozenset({1, 2, 3, 4}), frozenset(), is_unspaced=False), (), Trust(weight=0.2))
 
 
-def test_no_more_than_the_limit_are_ranked() -> None:
-    assert len(fused(Hits(hits({"a": 3.0, "b": 2.0, "c": 1.0}), []), limit=2)) == 2
+def ranked(scores: dict[str, float]) -> list[Ranked]:
+    return [Ranked(passage(name, f"the text of {name}"), score) for name, score in scores.items()]
 
 
-def seen(terms: Sequence[int], cosine: float) -> Vectors:
-    """A passage with these terms, at this cosine from the query [1, 0]."""
-    return Vectors(Sparse(list(terms), [1.0] * len(terms)), [cosine, (1 - cosine**2) ** 0.5])
+def having(found: list[Ranked], terms: dict[str, list[int]]) -> dict[str, Vectors]:
+    return {one.passage.id: Vectors(Sparse(terms[one.passage.path], []), NO_DENSE) for one in found}
 
 
-@pytest.mark.parametrize(
-    ("query", "found", "expected"),
-    [
-        ([1, 2, 3], [], False),
-        ([], [seen([1], 0.3)], False),
-        ([], [seen([1], 0.5)], True),
-        ([1, 2, 3], [seen([1, 2, 3, 9], 0.0)], True),
-        ([1, 2], [seen([1], 0.25)], True),
-        ([1, 2, 3], [seen([1], 0.1)], False),
-        ([1], [seen([1], 0.0)], False),
-        ([1], [seen([1], 0.2)], True),
-        ([1, 2, 3], [seen([1], 0.0), seen([1, 2, 3], 0.1)], True),
-        ([1, 2, 3], [seen([9], 0.0)] * 5 + [seen([1, 2, 3], 0.9)], False),
-        ([1, 2, 3], [seen([9], -0.9)], False),
-    ],
-)
-def test_evidence_is_a_passage_with_the_questions_terms_or_its_meaning(
-    query: list[int], found: list[Vectors], *, expected: bool
-) -> None:
-    assert is_evidence(query, [1.0, 0.0], found) is expected
+def paths(found: list[Ranked]) -> str:
+    return "".join(one.passage.path for one in found)
+
+
+def test_what_is_worth_quoting_is_given_best_first() -> None:
+    found = ranked({"a": 1.0, "b": 0.9, "c": 0.8})
+
+    assert paths(given(ASKED, found, having(found, {"a": [1, 2], "b": [1, 2, 3], "c": [2, 3]}), 2)) == "ab"
+
+
+def test_nothing_is_given_when_no_passage_has_enough_of_the_question() -> None:
+    found = ranked({"a": 1.0, "b": 0.9})
+
+    assert given(ASKED, found, having(found, {"a": [1], "b": [7]}), 5) == []
+    assert given(ASKED, [], {}, 5) == []
+
+
+def test_a_passage_that_has_little_of_the_question_is_left_out() -> None:
+    found = ranked({"a": 1.0, "b": 0.9})
+
+    assert paths(given(ASKED, found, having(found, {"a": [1, 2, 3, 4], "b": [1]}), 5)) == "a"
+
+
+def test_a_passage_far_behind_the_best_is_left_out() -> None:
+    found = ranked({"a": 1.0, "b": 0.3})
+
+    assert paths(given(ASKED, found, having(found, {"a": [1, 2, 3, 4], "b": [1, 2, 3, 4]}), 5)) == "a"
+
+
+def test_a_passage_that_went_away_meanwhile_is_left_out() -> None:
+    found = ranked({"a": 1.0, "b": 0.9})
+    left = having(found[1:], {"b": [1, 2, 3]})
+
+    assert paths(given(ASKED, found, left, 5)) == "b"
+
+
+def test_evidence_is_looked_for_in_more_than_what_is_asked_for() -> None:
+    many = ranked({name: 1 - place / 100 for place, name in enumerate("abcdefgh")})
+
+    assert len(examined(many, 1)) == EXAMINED
+    assert len(examined(many, 7)) == 7
+    found = examined(many, 1)
+    terms = {one.passage.path: [1] for one in found} | {found[-1].passage.path: [1, 2, 3]}
+    assert paths(given(ASKED, found, having(found, terms), 1)) == found[-1].passage.path

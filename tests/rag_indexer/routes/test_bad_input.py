@@ -10,7 +10,11 @@ import pytest
 from tests.fakes.bad_bodies import BAD_BODIES, HUGE_BODY
 from tests.rag_indexer.parts import edge_desk
 
-ROUTES = ("/admin/index/build", "/v1/retrieval/search", "/internal/search")
+SEARCHES = ("/v1/retrieval/search", "/internal/search")
+OPTIONAL = ("/admin/index/build", "/admin/index/cancel", "/admin/index/rollback")
+"""An absent body is one without fields."""
+
+ROUTES = (*SEARCHES, *OPTIONAL, "/admin/index/documents")
 
 
 @pytest.fixture
@@ -25,16 +29,16 @@ async def refused(url: str, body: bytes) -> tuple[int, str]:
         return response.status, (await response.json())["error"]["code"]
 
 
-@pytest.mark.parametrize("path", ROUTES[1:])
+@pytest.mark.parametrize("path", SEARCHES)
 @pytest.mark.parametrize("name", BAD_BODIES)
 async def test_a_body_that_is_no_search_is_a_400(url: str, path: str, name: str) -> None:
     assert await refused(url + path, BAD_BODIES[name]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize("path", OPTIONAL)
 @pytest.mark.parametrize("name", sorted(BAD_BODIES.keys() - {"empty"}))
-async def test_a_body_that_is_no_build_is_a_400(url: str, name: str) -> None:
-    """An absent one asks for the configured folder."""
-    assert await refused(url + ROUTES[0], BAD_BODIES[name]) == (400, "invalid_request")
+async def test_a_body_that_asks_for_nothing_known_is_a_400(url: str, path: str, name: str) -> None:
+    assert await refused(url + path, BAD_BODIES[name]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("path", ROUTES)

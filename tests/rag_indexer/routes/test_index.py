@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
 from sage_contracts.errors import StoreUnavailable
-from tests.rag_indexer.parts import Desk, edge_desk, written
+from tests.rag_indexer.clients import Client, clients
+from tests.rag_indexer.parts import edge_desk, written
 
 FILES = {
     "zebra.md": "# Zebra\nA zebra is striped.\n",
@@ -19,55 +17,11 @@ FILES = {
 }
 
 
-class Client:
-    """The service as an operator calls it; each answer is its status and body."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str, desk: Desk) -> None:
-        self._http = http
-        self._url = url
-        self.desk = desk
-
-    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        async with self._http.request(method, self._url + path, json=body) as response:
-            return response.status, await response.json()
-
-    async def build(self, **body: object) -> tuple[int, Any]:
-        return await self.ask("POST", "/admin/index/build", body or None)
-
-    async def status(self) -> Any:
-        return (await self.ask("GET", "/admin/index/status"))[1]
-
-    async def search(self, query: str, **body: object) -> Any:
-        status, found = await self.ask("POST", "/v1/retrieval/search", {"query": query, **body})
-        assert status == 200, found
-        return found
-
-    async def settled(self) -> Any:
-        """The status once no build runs."""
-        while (found := await self.status())["status"] == "building":
-            await asyncio.sleep(0.005)
-        return found
-
-
-@asynccontextmanager
-async def clients(folder: Path, *, default: bool = True) -> AsyncGenerator[Client]:
-    async with edge_desk(folder, default=default) as desk, desk.served() as url, aiohttp.ClientSession() as http:
-        yield Client(http, url, desk)
-
-
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncGenerator[Client]:
     written(tmp_path / "docs", FILES)
     async with clients(tmp_path) as found:
         yield found
-
-
-async def held(client: Client, **body: object) -> asyncio.Task[tuple[int, Any]]:
-    """A build that is under way and stays so until the encoder is released."""
-    client.desk.encoder.hold()
-    task = asyncio.create_task(client.build(**body))
-    assert await asyncio.to_thread(client.desk.encoder.reached.wait, 10)
-    return task
 
 
 async def test_before_the_first_build_there_is_no_index(client: Client) -> None:
@@ -101,7 +55,7 @@ async def test_only_what_changed_is_read_again(client: Client) -> None:
     (client.desk.docs / "notes.txt").unlink()
     _, second = await client.build()
 
-    assert (second["status"], second["message"]) == ("updated", "2 files read, 1 removed, 1 unchanged")
+    assert (second["status"], second["message"]) == ("updated", "2 files read, 0 moved, 1 removed, 1 unchanged")
     assert sorted(client.desk.encoder.encoded) == ["# Zebra\nIt runs fast.", "A new file."]
     assert (second["index"]["num_documents"], second["index"]["num_chunks"]) == (3, 3)
     assert second["index"]["created_at"] == first["index"]["created_at"] < second["index"]["updated_at"]
@@ -141,7 +95,7 @@ async def test_a_build_that_is_not_waited_for_is_a_202_with_the_job(client: Clie
 
 
 async def test_the_status_tells_how_far_a_build_is(client: Client) -> None:
-    building = await held(client)
+    building = await client.held()
     job = (await client.status())["job"]
     client.desk.encoder.release()
     await building
@@ -150,7 +104,7 @@ async def test_the_status_tells_how_far_a_build_is(client: Client) -> None:
 
 
 async def test_only_one_build_runs_and_the_other_caller_is_told_of_it(client: Client) -> None:
-    building = await held(client)
+    building = await client.held()
     status, refused = await client.build()
     deleted, _ = await client.ask("DELETE", "/admin/index")
     client.desk.encoder.release()
@@ -168,7 +122,7 @@ async def test_two_builds_asked_at_once_are_one(client: Client) -> None:
 
 async def test_searches_go_on_with_the_old_index_while_a_new_one_is_built(client: Client) -> None:
     await client.build()
-    building = await held(client, force_rebuild=True)
+    building = await client.held(force_rebuild=True)
     found = await client.search("zebra")
     told = await client.status()
     client.desk.encoder.release()
@@ -238,7 +192,7 @@ async def test_a_failure_that_nobody_waited_for_is_in_the_status(client: Client)
 
 
 async def test_a_caller_who_leaves_does_not_stop_the_build(client: Client) -> None:
-    building = await held(client)
+    building = await client.held()
     building.cancel()
     await asyncio.wait([building])
     client.desk.encoder.release()
@@ -248,7 +202,7 @@ async def test_a_caller_who_leaves_does_not_stop_the_build(client: Client) -> No
 
 async def test_a_build_is_given_up_when_the_service_stops(client: Client, tmp_path: Path) -> None:
     await client.build()
-    building = await held(client, force_rebuild=True)
+    building = await client.held(force_rebuild=True)
     closing = asyncio.create_task(client.desk.builds.close())
     await asyncio.sleep(0)
     client.desk.encoder.release()
@@ -257,7 +211,7 @@ async def test_a_build_is_given_up_when_the_service_stops(client: Client, tmp_pa
 
     assert (status, told["error"]["message"]) == (503, "the service is stopping")
     assert client.desk.tally.builds["cancelled"] == 1
-    assert [path.name for path in (tmp_path / "data").glob("docs@*")] == ["docs@1"]
+    assert (tmp_path / "data" / "docs@2" / "draft.jsonl").exists()
 
 
 async def test_files_that_cannot_be_read_are_named_and_the_build_goes_on(client: Client, tmp_path: Path) -> None:
@@ -286,20 +240,16 @@ async def test_no_more_than_a_thousand_bad_files_are_named(client: Client) -> No
 
 
 async def test_a_file_that_vanishes_after_the_scan_is_named_and_the_build_goes_on(client: Client) -> None:
-    building = await held(client)
-    (client.desk.docs / "zebra.md").unlink()
-    client.desk.encoder.release()
-    _, built = await building
+    client.desk.encoder.meanwhile = (client.desk.docs / "zebra.md").unlink
+    _, built = await client.build()
 
     assert built["index"]["skipped"] == ["zebra.md: it does not exist any more"]
     assert (built["index"]["num_documents"], built["index"]["num_chunks"]) == (2, 2)
 
 
 async def test_a_file_that_changes_after_the_scan_is_indexed_as_it_was_read(client: Client) -> None:
-    building = await held(client)
-    written(client.desk.docs, {"zebra.md": "# Zebra\nIt has changed.\n"})
-    client.desk.encoder.release()
-    await building
+    client.desk.encoder.meanwhile = lambda: written(client.desk.docs, {"zebra.md": "# Zebra\nIt has changed.\n"})
+    await client.build()
 
     assert (await client.build())[1]["status"] == "already_exists"
     assert (await client.search("changed"))["evidence"]

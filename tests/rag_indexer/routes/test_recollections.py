@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import AsyncGenerator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,8 @@ import pytest
 from rag_indexer.adapters.bm25_terms import Bm25Terms
 from rag_indexer.adapters.edge_recollections import edge_recollections
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
-from rag_indexer.app import Parts, create_app
 from rag_indexer.domain.recollections import Recollections
-from sage_chassis.health import Health
 from tests.fakes.bad_bodies import BAD_BODIES, HUGE_BODY
-from tests.fakes.cluster import serve
 from tests.rag_indexer.parts import NoRecollections, WordTerms, edge_desk
 
 SAID = [
@@ -32,12 +28,11 @@ SAID = [
 async def http(tmp_path: Path) -> AsyncGenerator[aiohttp.ClientSession]:
     encoder = WordllamaEncoder()
     async with (
-        edge_recollections(tmp_path / "m", fingerprint="f", dimensions=encoder.dimensions) as store,
+        edge_recollections(tmp_path / "m", fingerprint="f", dimensions=await encoder.dimensions()) as store,
         edge_desk(tmp_path) as desk,
     ):
         recollections = Recollections(store=store, encoder=encoder, terms=Bm25Terms())
-        parts = Parts(desk.builds, desk.searches, Health("rag-indexer"), recollections)
-        async with serve(create_app(nullcontext(parts))) as url, aiohttp.ClientSession(url) as client:
+        async with desk.served(recollections) as url, aiohttp.ClientSession(url) as client:
             yield client
 
 

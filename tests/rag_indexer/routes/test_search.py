@@ -1,15 +1,23 @@
 """Finding passages, over a real socket and real Edge, with the encoder that users have."""
 
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
+from rag_indexer.adapters.bm25_terms import Bm25Terms
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
+from rag_indexer.domain.ports import Kind
+from rag_indexer.domain.reranking import RerankerAway
+from rag_indexer.domain.searches import Searches
+from rag_indexer.domain.uploads import NewUpload
 from sage_contracts import index as wire
-from tests.rag_indexer.parts import Desk, edge_desk, written
+from sage_contracts.errors import EncoderAway
+from tests.rag_indexer.parts import Desk, WordsEncoder, edge_desk, written
 
 FILES = {
     "operations.md": """---
@@ -86,6 +94,9 @@ async def test_a_passage_comes_with_where_it_stands(desk: Desk) -> None:
         "heading": "Operations > Starting",
         "anchor": "starting",
         "lines": [1, 13],
+        "type": "markdown",
+        "collection": "docs",
+        "modified": passage["source"]["modified"],
     }
     assert "lets the streams under way finish" in passage["text"]
     assert 0 < passage["score"] <= 1
@@ -135,14 +146,46 @@ async def test_the_internal_route_answers_the_same(desk: Desk) -> None:
 
 
 async def test_no_more_than_top_k_are_given(desk: Desk) -> None:
-    assert len(await found(desk, "gateway engine session", top_k=2)) == 2
-    assert len(await found(desk, "gateway engine session", top_k=50)) == 4
+    query = "engine"
+
+    assert len(await found(desk, query, top_k=1)) == 1
+    assert 1 < len(await found(desk, query, top_k=50)) <= 4
 
 
 async def test_a_path_prefix_keeps_what_lies_below_it(desk: Desk) -> None:
-    paths = await found(desk, "gateway engine session", filters={"path_prefix": "guide/"})
+    query = "a session or an engine"
 
-    assert sorted(paths) == ["guide/engines.md", "guide/sessions.md"]
+    assert set(await found(desk, query, filters={"path_prefix": "guide/"})) <= {"guide/engines.md", "guide/sessions.md"}
+    assert await found(desk, query, filters={"path_prefix": "operations"}) in [[], ["operations.md"]]
+    assert await found(desk, query, filters={"path_prefix": "nowhere/"}) == []
+
+
+async def test_what_a_filter_does_not_keep_is_not_found(tmp_path: Path) -> None:
+    kept: list[dict[str, object]] = [
+        {"type": "markdown"},
+        {"type": ["pdf", "markdown"]},
+        {"modified_after": "2000-01-01", "modified_before": "2100-01-01"},
+        {"meta": {"team": "search"}},
+        {"meta": {"team": ["ops", "search"], "level": 2}},
+    ]
+    left_out: list[dict[str, object]] = [
+        {"type": "pdf"},
+        {"modified_after": "2100-01-01"},
+        {"modified_before": "2000-01-01"},
+        {"meta": {"team": "ops"}},
+        {"meta": {"team": "search", "level": 3}},
+        {"meta": {"owner": "search"}},
+        {"path_prefix": "guide/", "meta": {"team": "search"}},
+    ]
+    async with edge_desk(tmp_path, encoder=WordllamaEncoder()) as desk:
+        new = NewUpload("teams.md", b"# Teams\n\nRanking belongs to the search team.\n", {"team": "search", "level": 2})
+        await desk.uploads.add([new], None, wait=True)
+        found_with = [await desk.searches.find(wire.SearchRequest(query="search team", filters=one)) for one in kept]
+        without = [await desk.searches.find(wire.SearchRequest(query="search team", filters=one)) for one in left_out]
+
+    assert [len(answer.passages) for answer in found_with] == [1] * len(kept)
+    assert found_with[0].passages[0].meta == new.meta
+    assert [len(answer.passages) for answer in without] == [0] * len(left_out)
 
 
 async def test_the_default_collection_may_be_named(desk: Desk) -> None:
@@ -162,8 +205,8 @@ async def test_a_very_long_query_is_answered(desk: Desk) -> None:
         ({"query": 7}, (400, "invalid_request"), None),
         ({"query": "x", "top_k": 0}, (400, "invalid_request"), None),
         ({"query": "x", "top_k": 51}, (400, "invalid_request"), None),
-        ({"query": "x", "collection": "secrets"}, (404, "not_found"), "collection"),
-        ({"query": "x", "collection": "../docs"}, (404, "not_found"), "collection"),
+        ({"query": "x", "collection": "secrets"}, (404, "collection_not_found"), "collection"),
+        ({"query": "x", "collection": "../docs"}, (400, "invalid_request"), "collection"),
         ({"query": "x", "filters": {"owner": "me"}}, (400, "invalid_request"), "filters"),
         ({"query": "x", "filters": {"path_prefix": 1}}, (400, "invalid_request"), "filters.path_prefix"),
         ({"query": "x", "filters": ["path_prefix"]}, (400, "invalid_request"), None),
@@ -182,20 +225,162 @@ async def test_a_wrong_request_is_refused(
 async def test_without_an_index_there_is_no_evidence_and_no_error(empty: Desk) -> None:
     assert await search(empty, {"query": "anything"}) == (
         200,
-        {"passages": [], "evidence": False, "reason": "no index"},
+        {"passages": [], "evidence": False, "reason": "no index", "how": None},
     )
 
 
-async def test_an_index_of_another_version_is_not_compared_with(tmp_path: Path) -> None:
+async def test_an_index_whose_terms_are_others_is_not_searched(tmp_path: Path) -> None:
+    class NewerTerms(Bm25Terms):
+        fingerprint = "newer"
+
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path) as desk:
+        await desk.builds.build(wire.BuildRequest())
+        newer = Searches(
+            collections=desk.collections,
+            encoder=desk.encoder,
+            terms=NewerTerms(),
+            monotonic=time.monotonic,
+            counts=desk.tally,
+        )
+        answer = await newer.find(wire.SearchRequest(query="stop the gateway"))
+
+    assert (answer.passages, answer.reason) == ([], "the index was made by another version: build it again")
+
+
+async def test_vectors_of_another_encoder_are_not_compared_but_words_are(tmp_path: Path) -> None:
     written(tmp_path / "docs", FILES)
     async with edge_desk(tmp_path) as first:
         first.encoder.name = "older words"
-        old = await first.builds.build(wire.BuildRequest())
+        await first.builds.build(wire.BuildRequest())
     async with edge_desk(tmp_path) as second:
         _, answer = await search(second, {"query": "stop the gateway"})
 
-    assert old.status == "built"
-    assert answer["reason"] == "the index was made by another version: build it again"
+    assert second.encoder.encoded == []
+    assert answer["passages"][0]["source"]["path"] == "operations.md"
+    assert answer["how"]["mode"] == "bm25"
+    assert "made with the encoder older words" in answer["how"]["degraded"]
+
+
+async def test_how_it_was_looked_for_is_told(desk: Desk) -> None:
+    for query in ("stop the gateway", "How do I bake a chocolate cake?"):
+        _, answer = await search(desk, {"query": query})
+
+        assert answer["how"] == {"mode": "hybrid", "encoder": "wordllama-l2-supercat"}
+
+
+async def test_while_the_encoder_is_away_words_alone_are_compared_and_that_is_told(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path) as desk:
+        await desk.builds.build(wire.BuildRequest())
+        desk.encoder.fails_with = EncoderAway("nobody there")
+        _, answer = await search(desk, {"query": "stop the gateway"})
+        _, other = await search(desk, {"query": "How do I bake a chocolate cake?"})
+
+    assert answer["passages"][0]["source"]["path"] == "operations.md"
+    assert answer["how"] == {"mode": "bm25", "encoder": "words", "degraded": "the encoder is away: nobody there"}
+    assert (other["evidence"], other["how"]) == (False, answer["how"])
+
+
+class LongerVectors(WordsEncoder):
+    """The same model by name, served by an engine that was given another one."""
+
+    async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
+        return [[*vector, 0.0] for vector in await super().encode(texts, kind=kind)]
+
+
+async def test_vectors_of_another_length_are_not_compared(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path) as desk:
+        await desk.builds.build(wire.BuildRequest())
+        searches = Searches(
+            collections=desk.collections,
+            encoder=LongerVectors(),
+            terms=Bm25Terms(),
+            monotonic=time.monotonic,
+            counts=desk.tally,
+        )
+        answer = await searches.find(wire.SearchRequest(query="stop the gateway"))
+
+    assert answer.passages
+    assert answer.how is not None
+    assert answer.how.degraded == "the encoder makes 65 dimensions now, and made 64 for the index"
+
+
+class Partial:
+    """A reranker that likes one word, and can be away."""
+
+    name = "partial"
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+        self.away = False
+
+    async def relevance(self, query: str, texts: Sequence[str]) -> list[float]:
+        if self.away:
+            raise RerankerAway("no answer")
+        self.read = list(texts)
+        return [0.9 if "probe" in text else 0.1 for text in texts]
+
+
+async def test_a_reranker_decides_the_order_and_is_done_without(desk: Desk) -> None:
+    reranker = Partial()
+    searches = Searches(
+        collections=desk.collections,
+        encoder=WordllamaEncoder(),
+        terms=Bm25Terms(),
+        monotonic=time.monotonic,
+        counts=desk.tally,
+        reranker=reranker,
+    )
+    request = wire.SearchRequest(query="How long does a session keep an engine?", top_k=10)
+    reranked = await searches.find(request)
+    reranker.away = True
+    plain = await searches.find(request)
+
+    assert [reranked.how, plain.how] == [
+        wire.How(mode="hybrid", encoder="wordllama-l2-supercat", reranker="partial"),
+        wire.How(mode="hybrid", encoder="wordllama-l2-supercat", degraded="the reranker is away: no answer"),
+    ]
+    assert plain.passages[0].source.path == "guide/sessions.md"
+    assert (reranked.passages[0].source.path, reranked.passages[0].score) == ("guide/engines.md", 0.9)
+    assert len(reranker.read) == 4
+
+
+async def test_a_passage_opens_later_also_after_the_index_was_built_anew(desk: Desk) -> None:
+    _, answer = await search(desk, {"query": "stop the gateway", "top_k": 1})
+    (given,) = answer["passages"]
+    await desk.builds.build(wire.BuildRequest(force_rebuild=True))
+
+    for query in ("", "?collection=docs"):
+        status, opened = await opening(desk, given["id"], query)
+
+        assert status == 200
+        assert {**opened, "score": given["score"]} == given
+
+
+async def test_a_passage_that_is_not_there_is_a_404(desk: Desk) -> None:
+    async with desk.served() as url, aiohttp.ClientSession() as http:
+        for passage_id in ("00000000-0000-0000-0000-000000000000", "nonsense", "%00", "x" * 999, "%F0%9F%99%82"):
+            for query in ("", "?collection=docs", "?collection=secrets"):
+                address = URL(f"{url}/v1/retrieval/passages/{passage_id}{query}", encoded=True)
+                async with http.get(address) as response:
+                    told = (response.status, (await response.json())["error"]["code"])
+
+                assert told == (404, "passage_not_found"), address
+
+
+async def test_a_collections_name_is_checked_when_a_passage_is_opened(desk: Desk) -> None:
+    status, answer = await opening(desk, "x", "?collection=../etc")
+
+    assert (status, answer["error"]["code"], answer["error"]["param"]) == (400, "invalid_request", "collection")
+
+
+async def opening(desk: Desk, passage_id: str, query: str) -> tuple[int, Any]:
+    async with desk.served() as url, aiohttp.ClientSession() as http:
+        address = URL(f"{url}/v1/retrieval/passages/{passage_id}{query}", encoded=True)
+        async with http.get(address) as response:
+            return response.status, await response.json()
 
 
 async def test_searches_are_counted_by_what_came_of_them(desk: Desk, empty: Desk) -> None:

@@ -4,14 +4,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_CITATION = re.compile(r"\[ ?\d{1,2}(?: ?, ?\d{1,2})* ?\]")
-_NUMBER = re.compile(r"\d+")
-_IN_BRACKET = frozenset("0123456789, ")
+_CITATION = re.compile(r"[\[\u3010] ?[0-9]{1,2}(?: ?[,\uff0c\u3001] ?[0-9]{1,2})* ?[\]\u3011]")
+"""In Chinese answers with their own brackets and commas."""
+
+_NUMBER = re.compile(r"[0-9]+")
+_IN_BRACKET = frozenset("0123456789, \uff0c\u3001")
+_OPENS = frozenset("[\u3010")
+_CLOSES = frozenset("]\u3011")
 _ENDS_ADDRESS = frozenset(" \t\r\n[`<>")
 _LONGEST_BRACKET = 40
 _LONGEST_ADDRESS = 500
 _FENCE = 3
-_OPENING = ("[", " [")
+_OPENING = ("[", " [", "\u3010", " \u3010")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Citer:
         """How many backticks opened the code we are in."""
         self._ticks = 0
         self._last = ""
+        self._in_chinese = False
         self.spans: list[Span] = []
         self.dropped = 0
 
@@ -77,7 +82,7 @@ class Citer:
             self._toggle_code()
         if char == "\n" and self._code < _FENCE:
             self._code = 0
-        if char == "[" and not self._code and (self._held or self._last) != "\\":
+        if char in _OPENS and not self._code and (self._held or self._last) != "\\":
             self._held += char
             return
         self._settle()
@@ -95,7 +100,7 @@ class Citer:
         self._ticks = 0
 
     def _take_bracket(self, char: str) -> None:
-        if char == "]" and _CITATION.fullmatch(self._held.lstrip(" ") + char):
+        if char in _CLOSES and _CITATION.fullmatch(self._held.lstrip(" ") + char):
             self._cite()
         elif char in _IN_BRACKET and len(self._held) < _LONGEST_BRACKET:
             self._held += char
@@ -130,7 +135,7 @@ class Citer:
         self.spans.append(Span(number, start, self._length))
 
     def _name_sources(self) -> None:
-        self._emit("\n\nSources:")
+        self._emit("\n\n\u6765\u6e90\uff1a" if self._in_chinese else "\n\nSources:")
         for url in dict.fromkeys(self._urls):
             self._emit(" ")
             self._link(self._urls.index(url) + 1)
@@ -145,6 +150,7 @@ class Citer:
             self._out.append(text)
             self._length += len(text)
             self._last = text[-1]
+            self._in_chinese = self._in_chinese or "\u4e00" <= self._last <= "\u9fff"
 
     def _taken(self) -> str:
         text = "".join(self._out)

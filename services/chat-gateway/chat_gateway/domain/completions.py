@@ -22,9 +22,10 @@ from chat_gateway.domain.refusing import message_of, passed_on
 from chat_gateway.domain.relaying import relayed
 from chat_gateway.domain.replaying import replayed
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
-from chat_gateway.domain.requests import Ask, with_fields
+from chat_gateway.domain.requests import Ask, with_fields, without_retrieval
 from chat_gateway.domain.resolving import Route, Routes
 from chat_gateway.domain.turns import Answered, Turn, Turns, beside
+from chat_gateway.domain.workflows import hint_for, said
 from sage_contracts.chat import ModelPeek, PromptReceipt, Retrieval
 from sage_contracts.errors import SageError, UpstreamError
 from sage_contracts.fleet import EngineKind
@@ -64,7 +65,9 @@ class Completions:
         grounding: Grounding,
         meter: Meter,
         clock: Clock = time.monotonic,
+        hints_at_workflows: bool = False,
     ) -> None:
+        self._hints_at_workflows = hints_at_workflows
         self._routes = routes
         self._dispatch = dispatch
         self._turns = turns
@@ -79,14 +82,18 @@ class Completions:
         """
         route = self._routes.resolve(ask.model, "llm")
         measured = Measured("chat", route.label, self._meter, self._clock)
-        prepared = await self._prepared(ask, route)
+        hint = hint_for(ask.messages) if self._hints_at_workflows and route.is_pipeline else None
+        prepared = await self._prepared(ask if hint is None else without_retrieval(ask), route)
         if isinstance(prepared, Answered):
             return replayed(prepared, ask, model=route.asked)
         wish = Wish(ask.session_id, prepared.prompt)
         trail = self._dispatch.trail(route)
         trail.prompt = prepared.receipt
         with _given_back(prepared.turn), _explained(trail, wanted=ask.explained):
-            opened = await self._dispatch.open(route, Sending(CHAT_PATH, prepared.body, ask.streamed, wish), trail)
+            if hint is None:
+                opened = await self._dispatch.open(route, Sending(CHAT_PATH, prepared.body, ask.streamed, wish), trail)
+            else:
+                opened = Opened(said(hint, model=route.asked, streamed=ask.streamed), "none", trail, over=_nobody_waits)
             headers = {**_told(trail, wanted=ask.explained), **prepared.headers}
             if not prepared.is_read and not route.is_pipeline:
                 return await _plain(opened, measured, headers)
@@ -123,7 +130,7 @@ class Completions:
     async def _grounds(self, ask: Ask, route: Route, retrieval: Retrieval | None) -> Grounds | None:
         if retrieval is None:
             return None
-        return await self._grounding.find(ask.messages, retrieval, route.context_tokens)
+        return await self._grounding.find(ask.messages, retrieval, route.context_tokens, explained=ask.explained)
 
     async def _turn(self, ask: Ask, route: Route, *, grounded: bool) -> Turn | Answered | None:
         if ask.session_id is None:
@@ -138,9 +145,7 @@ class Completions:
         """An answer that is stored or rewritten, or both."""
         metadata: dict[str, Any] = {"model": route.model, "engine_id": opened.engine_id}
         if prepared.grounds:
-            metadata["context"] = {
-                name: told for name, told in prepared.grounds.context().items() if name != "citations"
-            }
+            metadata["context"] = prepared.grounds.remembered()
         exchange = Exchange(measured, self._meter, prepared.turn, metadata)
         quoter: Quoter | None = None
         if prepared.grounds is not None or route.is_pipeline:
@@ -237,6 +242,10 @@ def _receipt(
 
 def _told(trail: Trail, *, wanted: bool) -> dict[str, str]:
     return {RECEIPT_HEADER: trail.header()} if wanted else {}
+
+
+def _nobody_waits(_: object) -> None:
+    """No engine's place has to be freed."""
 
 
 def _by_default(ask: Ask, route: Route) -> Retrieval | None:

@@ -87,10 +87,12 @@ class Quoter:
         if self._model is not None and "model" in chunk:
             chunk["model"] = self._model
         self._last = chunk
-        choices = chunk.get("choices")
-        endings = [self._rewrite(one) for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
-        tails = [tail for tail in endings if tail is not None]
-        return self._told([self._chunk_with(tails), chunk] if tails else [chunk])
+        told = chunk.get("choices")
+        choices = [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+        openings = [self._opening(one) for one in choices]
+        tails = [self._rewrite(one) for one in choices]
+        before = [[one for one in found if one is not None] for found in (openings, tails)]
+        return self._told([*(self._chunk_with(found) for found in before if found), chunk])
 
     def rest(self) -> bytes:
         """The ends of choices that the engine never finished by name."""
@@ -109,16 +111,26 @@ class Quoter:
         self._transcript.read(answer)
         return answer
 
+    def _opening(self, choice: dict[str, Any]) -> dict[str, Any] | None:
+        """The sources, in the choice's first delta; in one of their own before it where it brings text already."""
+        index, delta = choice.get("index", 0), choice.get("delta")
+        if not isinstance(delta, dict) or index in self._quotations:
+            return None
+        self._quotations[index] = self._open[index] = Quotation(self._grounds)
+        if self._context is None:
+            return None
+        if not delta.get("content"):
+            delta["context"] = self._context
+            return None
+        role = {"role": delta.pop("role")} if "role" in delta else {}
+        return {"index": index, "delta": {**role, "content": "", "context": self._context}, "finish_reason": None}
+
     def _rewrite(self, choice: dict[str, Any]) -> dict[str, Any] | None:
         """Change the choice's delta in place; the choice that must come before it, where it is the last one."""
         index = choice.get("index", 0)
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return None
-        if index not in self._quotations:
-            self._quotations[index] = self._open[index] = Quotation(self._grounds)
-            if self._context is not None:
-                delta["context"] = self._context
         quotation = self._quotations[index]
         content = delta.get("content")
         if isinstance(content, str):

@@ -1,7 +1,7 @@
 """A chat request as the gateway reads it, and the bytes an engine is sent."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -77,6 +77,10 @@ def turn_wish(fields: dict[str, Any], key: str | None, peek: ChatPeek | None = N
 def digest_of(fields: dict[str, Any]) -> str:
     """The same for bodies that say the same, however their JSON is written."""
     return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()
+
+
+def without_retrieval(ask: Ask) -> Ask:
+    return replace(ask, retrieval=None, refuses_retrieval=True)
 
 
 def with_fields(raw: bytes, **changed: object) -> bytes:

@@ -1,13 +1,15 @@
-"""The data folder on disk: who may use it, and which version of the index in it is the served one."""
+"""The data folder on disk: who may use it, and which version of each index in it is the served one."""
 
 import fcntl
 import os
-import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-_POINTER = "current"
+import msgspec
+from msgspec import Struct
+
+POINTER = "@versions"
 
 
 class DataFolderInUse(Exception):
@@ -40,19 +42,34 @@ def locked(root: Path) -> Generator[None]:
         yield
 
 
+class Pointer(Struct, frozen=True, omit_defaults=True):
+    """Names of folders: the version that is served, and the one before it."""
+
+    served: str | None = None
+    earlier: str | None = None
+
+
 class DataFolder:
-    """Folders `docs@<n>`, one a version, and the file `current` that names the served one."""
+    """
+    A collection's place in the data folder: a folder `<collection>@<n>` for each version, and the file
+    `<collection>@versions` that says which is which.
+    """
 
     def __init__(self, root: Path, collection: str) -> None:
         self._root = root
         self._prefix = f"{collection}@"
+        self._file = root / f"{collection}{POINTER}"
 
-    def current(self) -> Path | None:
+    def pointer(self) -> Pointer:
+        """What cannot be read, or names what is not there, is as no version."""
         try:
-            name = (self._root / _POINTER).read_text().strip()
-        except FileNotFoundError:
-            return None
-        return self._root / name if name.startswith(self._prefix) else None
+            found = msgspec.json.decode(self._file.read_bytes(), type=Pointer)
+        except (OSError, msgspec.MsgspecError):
+            return Pointer()
+        return Pointer(self._existing(found.served), self._existing(found.earlier))
+
+    def folder(self, name: str) -> Path:
+        return self._root / name
 
     def new(self) -> Path:
         """An empty folder for the next version."""
@@ -61,35 +78,48 @@ class DataFolder:
         folder.mkdir()
         return folder
 
-    def point_to(self, folder: Path | None) -> None:
+    def point(self, pointer: Pointer) -> None:
         """In one step, and on the disk when it returns: after a crash the pointer is the old or the new one."""
-        pointer = self._root / _POINTER
-        if folder is None:
-            pointer.unlink(missing_ok=True)
+        if pointer == Pointer():
+            self._file.unlink(missing_ok=True)
         else:
-            draft = self._root / f"{_POINTER}.new"
-            write_durably(draft, folder.name.encode())
-            draft.replace(pointer)
+            write_durably(self._file, msgspec.json.encode(pointer))
         sync(self._root)
 
-    def sweep(self) -> list[str]:
-        """Remove every version but the served one: what a killed build, or a removal cut short, has left."""
-        kept = self.current()
-        left = [path for path in self._versions() if path != kept]
-        for path in left:
-            shutil.rmtree(path, ignore_errors=True)
-        return [path.name for path in left]
+    def others(self) -> list[Path]:
+        """The versions that are neither served nor the earlier one, oldest first: drafts, and what a crash has left."""
+        pointer = self.pointer()
+        left = [path for path in self._versions() if path.name not in {pointer.served, pointer.earlier}]
+        return sorted(left, key=lambda path: int(path.name.removeprefix(self._prefix)))
+
+    def _existing(self, name: str | None) -> str | None:
+        return name if name in {path.name for path in self._versions()} else None
 
     def _versions(self) -> list[Path]:
         found = self._root.glob(f"{self._prefix}*")
         return [path for path in found if path.is_dir() and path.name.removeprefix(self._prefix).isdecimal()]
 
 
+def collections(root: Path) -> list[str]:
+    """Those with a pointer, in order."""
+    return sorted(path.name.removesuffix(POINTER) for path in root.glob(f"*{POINTER}"))
+
+
 def write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    """Whoever reads it, also after a crash, sees what was there before or all of `data`."""
+    draft = path.with_name(f"{path.name}.new")
+    with draft.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def sync_files(folder: Path) -> None:
+    """Everything that was written to files in it, and below, is on the disk when this returns."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync(path)
 
 
 def sync(folder: Path) -> None:

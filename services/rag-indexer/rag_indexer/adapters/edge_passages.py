@@ -3,112 +3,130 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
-from qdrant_edge import EdgeShard
 
-from rag_indexer.adapters import edge_shard
-from rag_indexer.adapters.data_folder import DataFolder, locked, write_durably
-from rag_indexer.adapters.edge_shard import BATCH, attempted
-from rag_indexer.domain.documents import Entry, Vectors
+from rag_indexer.adapters import data_folder, edge_draft, edge_shard, edge_version
+from rag_indexer.adapters.data_folder import DataFolder, Pointer, locked
+from rag_indexer.adapters.edge_draft import EdgeDraft
+from rag_indexer.adapters.edge_journal import Header, Journal
+from rag_indexer.adapters.edge_shard import attempted
+from rag_indexer.adapters.edge_version import Version
+from rag_indexer.domain.documents import Filters, StoredPassage, Vectors, is_passage_id
+from rag_indexer.domain.manifest import Manifest
 from rag_indexer.domain.ports import Draft, Hits, Record
-from sage_contracts.errors import StoreUnavailable
+from sage_contracts.errors import BuildRunning
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-_FLUSH_EVERY = 32
-"""Batches between flushes: a single flush at the end would hold the interpreter's lock for a long moment."""
-
-
-class _Stored(Struct, frozen=True, kw_only=True):
-    """What stands beside a version's shard: the record, and the hash of each file."""
-
-    record: Record
-    files: dict[str, str]
-
-
-class _Version:
-    """An open shard and who is reading it. Counted on the event loop alone, so no lock is needed."""
-
-    def __init__(self, folder: Path, shard: EdgeShard, stored: _Stored) -> None:
-        self.folder = folder
-        self.shard = shard
-        self.stored = stored
-        self._readers = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    @asynccontextmanager
-    async def read(self) -> AsyncGenerator[EdgeShard]:
-        self._readers += 1
-        self._idle.clear()
-        try:
-            yield self.shard
-        finally:
-            self._readers -= 1
-            if not self._readers:
-                self._idle.set()
-
-    async def close(self, *, remove: bool) -> None:
-        """Once the last reader has left. Nobody is served by it any more: a failure is logged and no more."""
-        await self._idle.wait()
-        try:
-            await asyncio.to_thread(attempted, lambda: _closed(self.shard, self.folder if remove else None))
-        except StoreUnavailable:
-            log.exception("version not closed", extra={"folder": str(self.folder)})
+MAX_UNUSED = 1_000
 
 
 @asynccontextmanager
-async def edge_passages(root: Path, *, collection: str, dimensions: int) -> AsyncGenerator["EdgePassages"]:
-    """The store in `root`, which nobody else may use meanwhile. Raises DataFolderInUse."""
+async def edge_collections(root: Path) -> AsyncGenerator["EdgeCollections"]:
+    """The collections in `root`, which nobody else may use meanwhile. Raises DataFolderInUse."""
     with locked(root):
-        data = DataFolder(root, collection)
-        left = await asyncio.to_thread(data.sweep)
-        if left:
-            log.warning("leftovers removed", extra={"versions": left})
-        passages = EdgePassages(data, dimensions, await asyncio.to_thread(_opened, data.current()))
+        found = EdgeCollections(root)
         try:
-            yield passages
+            yield found
         finally:
+            await found.close()
+
+
+class EdgeCollections:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._open: dict[str, EdgePassages] = {}
+        self._opening = asyncio.Lock()
+        self._held: set[str] = set()
+
+    async def names(self) -> list[str]:
+        return await asyncio.to_thread(data_folder.collections, self._root)
+
+    async def open(self, name: str) -> "EdgePassages":
+        async with self._opening:
+            if name not in self._open:
+                self._forget_unused()
+                data = DataFolder(self._root, name)
+                self._open[name] = EdgePassages(data, await asyncio.to_thread(_served, data))
+            return self._open[name]
+
+    @asynccontextmanager
+    async def hold(self, name: str) -> AsyncGenerator[asyncio.Event]:
+        """The data folder has one process, so what is held in it is held."""
+        if name in self._held:
+            raise BuildRunning(f"the collection {name} is being changed")
+        self._held.add(name)
+        try:
+            yield asyncio.Event()
+        finally:
+            self._held.discard(name)
+
+    def _forget_unused(self) -> None:
+        """Names without an index that somebody has asked for, once there are many: they cost nothing to open again."""
+        if len(self._open) >= MAX_UNUSED:
+            for name in [name for name, one in self._open.items() if one.is_empty and name not in self._held]:
+                del self._open[name]
+
+    async def close(self) -> None:
+        for passages in self._open.values():
             await passages.close()
 
 
 class EdgePassages:
-    def __init__(self, data: DataFolder, dimensions: int, opened: "_Version | None") -> None:
+    def __init__(self, data: DataFolder, opened: Version | None) -> None:
         self._data = data
-        self._dimensions = dimensions
         self._served = opened
+        self._earlier: tuple[str | None, Record | None] = None, None
+        """Which version it is, and its record: reading it takes the whole manifest along."""
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        return self._served is None
 
     async def record(self) -> Record | None:
         return self._served.stored.record if self._served else None
 
-    async def files(self) -> dict[str, str]:
+    async def manifest(self) -> Manifest:
         return dict(self._served.stored.files) if self._served else {}
 
-    async def draft(self) -> Draft:
-        def begun() -> tuple[Path, EdgeShard]:
-            folder = self._data.new()
-            return folder, edge_shard.created(folder / "shard", self._dimensions)
+    async def note(self, states: Manifest) -> None:
+        if not states or (version := self._served) is None:
+            return
+        about = msgspec.structs.replace(version.stored, files={**version.stored.files, **states})
+        await asyncio.to_thread(attempted, lambda: edge_version.store(version.folder, about))
+        version.stored = about
 
-        folder, shard = await asyncio.to_thread(attempted, begun)
-        return EdgeDraft(self, self._data, folder, shard)
+    async def unfinished(self, fingerprint: str) -> bool:
+        def headers() -> list[Header | None]:
+            return [Journal(folder).header() for folder in self._data.others()]
 
-    async def search(self, query: Vectors, *, limit: int, path_prefix: str | None) -> Hits:
+        found = await asyncio.to_thread(headers)
+        return any(header and header.fresh and header.fingerprint == fingerprint for header in found)
+
+    async def draft(self, *, fresh: bool, fingerprint: str, dimensions: int) -> Draft:
+        base = self._served.folder.name if self._served and not fresh else None
+        header = Header(fresh=fresh, fingerprint=fingerprint, dimensions=dimensions, base=base)
+        begun = await asyncio.to_thread(attempted, lambda: edge_draft.begun(self._data, header))
+        return EdgeDraft(begun, header, data=self._data, serve=self._serve)
+
+    async def search(self, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
         if self._served is None:
             return Hits([], [])
         async with self._served.read() as shard:
             return await asyncio.to_thread(
-                attempted, lambda: edge_shard.search(shard, query, limit=limit, path_prefix=path_prefix)
+                attempted, lambda: edge_shard.search(shard, query, limit=limit, chosen=chosen)
             )
+
+    async def passage(self, passage_id: str) -> StoredPassage | None:
+        if self._served is None or not is_passage_id(passage_id):
+            return None
+        async with self._served.read() as shard:
+            return await asyncio.to_thread(attempted, lambda: edge_shard.passage(shard, passage_id))
 
     async def vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         if self._served is None:
@@ -116,109 +134,83 @@ class EdgePassages:
         async with self._served.read() as shard:
             return await asyncio.to_thread(attempted, lambda: edge_shard.vectors(shard, ids))
 
+    async def earlier(self) -> Record | None:
+        def read() -> tuple[str | None, Record | None]:
+            name = self._data.pointer().earlier
+            if name == self._earlier[0]:
+                return self._earlier
+            about = edge_version.stored(self._data.folder(name)) if name else None
+            return name, about.record if about else None
+
+        self._earlier = await asyncio.to_thread(read)
+        return self._earlier[1]
+
+    async def rollback(self) -> Record | None:
+        pointer = await asyncio.to_thread(self._data.pointer)
+        version = await asyncio.to_thread(_opened, self._data, pointer.earlier)
+        if version is None:
+            return None
+        turned = Pointer(served=pointer.earlier, earlier=pointer.served)
+        await asyncio.to_thread(attempted, lambda: self._data.point(turned))
+        self._serve(version, None)
+        return version.stored.record
+
     async def delete(self) -> bool:
-        if (old := self._served) is None:
-            return False
-        await asyncio.to_thread(attempted, lambda: self._data.point_to(None))
-        self._served = None
-        await old.close(remove=True)
-        return True
+        pointer = await asyncio.to_thread(self._data.pointer)
+        await asyncio.to_thread(attempted, lambda: self._data.point(Pointer()))
+        self._serve(None, None)
+        self._earlier = None, None
+        await self.settled()
+
+        def swept() -> None:
+            for folder in self._data.others():
+                shutil.rmtree(folder, ignore_errors=True)
+
+        await asyncio.to_thread(swept)
+        return pointer.served is not None
 
     async def close(self) -> None:
         if self._served is not None:
-            old, self._served = self._served, None
-            await old.close(remove=False)
+            self._serve(None, None)
+        await self.settled()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[EdgeShard | None]:
-        """The served shard, which stays open while it is read."""
+    async def reading(self) -> AsyncGenerator[Version | None]:
+        """The served version, which stays open while it is read."""
         if self._served is None:
             yield None
             return
-        async with self._served.read() as shard:
-            yield shard
+        async with self._served.read():
+            yield self._served
 
-    def serve(self, version: _Version) -> _Version | None:
-        """From now on; the version before is the caller's to close."""
+    async def settled(self) -> None:
+        """Return once versions that are served no more are closed, and removed if they were to be."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    def _serve(self, version: Version | None, dropped: str | None) -> None:
+        """The pointer has moved: serve `version` from now on. The folder `dropped` goes once its last reader left."""
         old, self._served = self._served, version
-        return old
+        task = asyncio.create_task(self._left(old, dropped))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
-
-class EdgeDraft:
-    """Its work is done by one thread, in order: a discard after a cancelled step waits until that step has ended."""
-
-    def __init__(self, passages: EdgePassages, data: DataFolder, folder: Path, shard: EdgeShard) -> None:
-        self._passages = passages
-        self._data = data
-        self._folder = folder
-        self._shard = shard
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="draft")
-        self._batches = 0
-        self._served = False
-
-    async def carry(self, paths: Collection[str]) -> int:
-        if not paths:
-            return 0
-        wanted = frozenset(paths)
-        async with self._passages.reading() as source:
-            if source is None:
-                raise StoreUnavailable("the index went away while it was being rebuilt")
-            return await self._do(lambda: edge_shard.carry(source, self._shard, wanted))
-
-    async def add(self, entries: Sequence[Entry]) -> None:
-        for start in range(0, len(entries), BATCH):
-            await self._do(partial(edge_shard.add, self._shard, entries[start : start + BATCH]))
-            self._batches += 1
-            if self._batches % _FLUSH_EVERY == 0:
-                await self._do(self._shard.flush)
-
-    async def publish(self, record: Record, files: Mapping[str, str]) -> None:
-        stored = _Stored(record=record, files=dict(files))
-
-        def written() -> None:
-            self._shard.flush()
-            write_durably(self._folder / "index.json", msgspec.json.encode(stored))
-            self._data.point_to(self._folder)
-
-        await self._do(written)
-        old = self._passages.serve(_Version(self._folder, self._shard, stored))
-        self._served = True
-        self._thread.shutdown(wait=False)
+    async def _left(self, old: Version | None, dropped: str | None) -> None:
         if old is not None:
-            await old.close(remove=True)
-
-    async def discard(self) -> None:
-        """
-        Nothing is left of it, unless it has been published after all.
-
-        A publish that broke off half-way may have moved the pointer already: then the next start serves this version.
-        """
-        if self._served:
-            return
-
-        def dropped() -> None:
-            _closed(self._shard, None if self._data.current() == self._folder else self._folder)
-
-        await self._do(dropped)
-        self._thread.shutdown(wait=False)
-
-    async def _do(self, action: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, attempted, action)
+            await old.close(remove=False)
+        if dropped is not None:
+            await asyncio.to_thread(shutil.rmtree, self._data.folder(dropped), ignore_errors=True)
 
 
-def _opened(folder: Path | None) -> _Version | None:
-    """An index that cannot be opened is as none, but stays on the disk until another one takes its place."""
-    if folder is None:
-        return None
-    try:
-        stored = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Stored)
-        return _Version(folder, attempted(lambda: EdgeShard.load(str(folder / "shard"))), stored)
-    except (OSError, msgspec.MsgspecError, StoreUnavailable) as error:
-        log.exception("index not opened", extra={"folder": str(folder), "reason": str(error)})
-        return None
-
-
-def _closed(shard: EdgeShard, folder: Path | None) -> None:
-    shard.close()
-    if folder is not None:
+def _served(data: DataFolder) -> Version | None:
+    """What crashes have left is removed first, but for a draft that can be gone on with."""
+    left = [folder for folder in data.others() if Journal(folder).header() is None]
+    for folder in left:
         shutil.rmtree(folder, ignore_errors=True)
+    if left:
+        log.warning("leftovers removed", extra={"versions": [folder.name for folder in left]})
+    return _opened(data, data.pointer().served)
+
+
+def _opened(data: DataFolder, name: str | None) -> Version | None:
+    return edge_version.opened(data.folder(name)) if name else None

@@ -3,14 +3,12 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from rag_indexer.domain import chunking
-from rag_indexer.domain.ports import Listing, Unreadable
+from rag_indexer.domain.manifest import Stamp
+from rag_indexer.domain.ports import Content, Listing, Unreadable
 from sage_contracts.errors import SourceRefused
-
-SUFFIXES = chunking.MARKDOWN | chunking.TEXT
 
 
 class AllowedFolders:
@@ -20,9 +18,10 @@ class AllowedFolders:
     A relative `source_dir` is looked for in each root in turn: a client cannot know a service's current folder.
     """
 
-    def __init__(self, roots: Sequence[str], *, max_file_bytes: int) -> None:
+    def __init__(self, roots: Sequence[str], *, max_file_bytes: int, suffixes: Collection[str]) -> None:
         self._roots = [Path(root).expanduser().resolve() for root in roots]
         self._max_file_bytes = max_file_bytes
+        self._suffixes = frozenset(suffixes)
 
     def open(self, source_dir: str) -> "DiskFolder":
         if "\0" in source_dir:
@@ -31,7 +30,7 @@ class AllowedFolders:
         if resolved is None or not any(resolved.is_relative_to(root) for root in self._roots):
             # The same answer for a folder outside and for one that does not exist: which exist is nobody's business.
             raise SourceRefused(f"source_dir must be a folder inside {self._told()}", param="source_dir")
-        return DiskFolder(resolved, max_file_bytes=self._max_file_bytes)
+        return DiskFolder(resolved, max_file_bytes=self._max_file_bytes, suffixes=self._suffixes)
 
     def _folders(self, source_dir: str) -> Iterator[Path]:
         for root in self._roots:
@@ -50,9 +49,10 @@ class AllowedFolders:
 class DiskFolder:
     """One folder, links resolved. Its own links are followed to files inside it and to nothing else."""
 
-    def __init__(self, root: Path, *, max_file_bytes: int) -> None:
+    def __init__(self, root: Path, *, max_file_bytes: int, suffixes: Collection[str]) -> None:
         self._root = root
         self._max_file_bytes = max_file_bytes
+        self._suffixes = frozenset(suffixes)
 
     @property
     def path(self) -> str:
@@ -70,7 +70,7 @@ class DiskFolder:
                     found.skipped.append(f"{_shown(self._relative(place / name))}/: a link to a folder")
             for name in files:
                 path = self._relative(place / name)
-                if name.startswith(".") or place.joinpath(name).suffix.lower() not in SUFFIXES:
+                if name.startswith(".") or place.joinpath(name).suffix.lower() not in self._suffixes:
                     continue
                 if _shown(path) != path:
                     found.skipped.append(f"{_shown(path)}: its name is not UTF-8")
@@ -80,24 +80,32 @@ class DiskFolder:
         found.paths.sort()
         return found
 
-    def read(self, path: str) -> bytes:
+    def stamp(self, path: str) -> Stamp | None:
+        try:
+            return _stamp((self._root / path).stat())
+        except (OSError, ValueError):
+            return None
+
+    def read(self, path: str) -> Content:
         try:
             real = (self._root / path).resolve()
             if not real.is_relative_to(self._root):
                 raise Unreadable("leads outside the folder")
             descriptor = open_beneath(self._root, real.relative_to(self._root).parts)
             with os.fdopen(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                before = os.fstat(descriptor)
+                if not stat.S_ISREG(before.st_mode):
                     raise Unreadable("not a regular file")
                 # One byte more than may be: a file that grows while it is read must not get past the limit either.
                 data = file.read(self._max_file_bytes + 1)
+                after = os.fstat(descriptor)
         except OSError as error:
             raise Unreadable(_reason(error)) from error
         except RuntimeError as error:  # pathlib's word for a loop
             raise Unreadable("a loop of links") from error
         if len(data) > self._max_file_bytes:
             raise Unreadable(f"larger than {self._max_file_bytes} bytes")
-        return data
+        return Content(data, _stamp(before) if _stamp(before) == _stamp(after) else None)
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
@@ -119,6 +127,10 @@ def open_beneath(root: Path, parts: Sequence[str]) -> int:
         return os.open(parts[-1], flags | os.O_NONBLOCK, dir_fd=folder)
     finally:
         os.close(folder)
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
 
 
 def _reason(error: OSError) -> str:

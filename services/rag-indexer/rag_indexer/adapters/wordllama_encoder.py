@@ -1,5 +1,6 @@
 """Dense vectors from wordllama's weights, read from the installed wheel: no download, no server."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,13 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
+from rag_indexer.domain.ports import Kind
+
 WEIGHTS = "weights/l2_supercat_256.safetensors"
 TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
+
+
+DIMENSIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +36,20 @@ class WordllamaEncoder:
     asks, the service stays small.
     """
 
-    name = "wordllama-l2-supercat"
-    dimensions = 256
+    name = fingerprint = "wordllama-l2-supercat"
 
     def __init__(self) -> None:
         self._model: _Model | None = None
         self._loading = threading.Lock()
 
-    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+    async def dimensions(self) -> int:
+        return DIMENSIONS
+
+    async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
+        del kind  # a question is encoded as a passage is
+        return await asyncio.to_thread(self._encoded, texts)
+
+    def _encoded(self, texts: Sequence[str]) -> list[list[float]]:
         model = self._loaded()
         encoded = model.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [_mean(model.vectors, item.ids) for item in encoded]

@@ -1,41 +1,39 @@
-"""Which build runs, what became of the last one, and what the index is now."""
+"""What may be asked of indexes: to be built, told of, rolled back, deleted; searches go on meanwhile."""
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any
 
-from rag_indexer.domain.building import Building, Clock, Outcome
-from rag_indexer.domain.ports import Counts, Folder, Folders, Passages, Record
+from rag_indexer.domain import estimating
+from rag_indexer.domain.building import Building, Clock, Wanted
+from rag_indexer.domain.jobs import Job, Jobs, is_elsewhere
+from rag_indexer.domain.ports import Collections, Counts, Passages
 from rag_indexer.domain.progress import Progress
+from rag_indexer.domain.records import info
+from rag_indexer.domain.sources import Sources
 from sage_contracts import index as wire
-from sage_contracts.errors import BuildRunning, Conflict, SageError, SourceRefused, Unavailable
+from sage_contracts import names
+from sage_contracts.errors import BuildRunning, Conflict, IndexMismatch, NoEarlierIndex, SageError, Unavailable
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0
+_TRIES = 6
 
 
 class Builds:
-    """One build at a time; searches and the status answer meanwhile."""
+    """One build at a time of each collection."""
 
     def __init__(
-        self,
-        *,
-        passages: Passages,
-        folders: Folders,
-        building: Building,
-        default_source: str | None,
-        clock: Clock,
-        counts: Counts,
+        self, *, collections: Collections, sources: Sources, building: Building, clock: Clock, counts: Counts
     ) -> None:
-        self._passages = passages
-        self._folders = folders
+        self._collections = collections
+        self._sources = sources
         self._building = building
-        self._default_source = default_source
-        self._clock = clock
-        self._counts = counts
-        self._running: tuple[Progress, asyncio.Task[Outcome]] | None = None
-        self._deleting = False
-        self._error: str | None = None
+        self._jobs = Jobs(collections, building, clock, counts)
+        self._touched: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def build(self, request: wire.BuildRequest) -> wire.Built:
         """
@@ -44,115 +42,175 @@ class Builds:
         Raises SourceRefused for a folder that may not be indexed, BuildRunning, and, waiting, what the build failed
         with. A caller who leaves does not stop it.
         """
-        self._refuse_if_running()
-        chosen = bool(request.source_dir)
-        source = request.source_dir or self._default_source
-        if not source:
-            raise SourceRefused("no folder is configured: name one in source_dir", param="source_dir")
-        # No await between the check above and the start below: two requests at once must not start two builds.
-        progress, task = self._start(self._folders.open(source), chosen=chosen, force=request.force_rebuild)
-        if not request.wait:
-            job = progress.job(self._clock.monotonic())
-            return wire.Built(status="building", message=f"indexing {source}", job=job)
-        try:
-            outcome = await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            if task.cancelled():
-                raise Unavailable("the service is stopping", retry_after=_RETRY_SECONDS) from error
-            raise
-        return wire.Built(status=outcome.status, message=outcome.message, index=info(outcome.record))
+        name = collection(request.collection)
+        if not request.dry_run:
+            self._jobs.refuse_if_running(name)
+        wanted = await self._wanted(name, request.source_dir, force=request.force_rebuild, stay=False)
+        if request.dry_run:
+            return await self._planned(wanted)
+        job = self._jobs.start(wanted)
+        if request.wait:
+            return await _outcome(job)
+        held = asyncio.create_task(job.progress.held.wait())
+        await asyncio.wait({held, job.task}, return_when=asyncio.FIRST_COMPLETED)
+        held.cancel()
+        if not job.progress.held.is_set():
+            return await _outcome(job)  # it could not begin, and says why
+        now = self._jobs.running(name) or job.progress.job(0.0)
+        return wire.Built(status="building", message=f"indexing {wanted.folder.path or name}", job=now)
 
-    async def status(self) -> wire.IndexStatus:
-        record = await self._passages.record()
-        index = None if record is None else info(record)
-        if self._running is not None:
-            job = self._running[0].job(self._clock.monotonic())
-            return wire.IndexStatus(status="building", index=index, job=job)
-        if self._error is not None:
-            return wire.IndexStatus(status="failed", index=index, error=self._error)
-        return wire.IndexStatus(status="not_found" if index is None else "ready", index=index)
+    async def status(self, asked: str | None = None) -> wire.IndexStatus:
+        name = collection(asked)
+        # First, so that a build that ends in the meantime is not told as one that left no index.
+        job, error = self._jobs.running(name), self._jobs.error(name)
+        passages = await self._collections.open(name)
+        record, earlier = await passages.record(), await passages.earlier()
+        index, previous = info(record) if record else None, info(earlier) if earlier else None
+        if job is not None:
+            return wire.IndexStatus(status="building", index=index, job=job, previous=previous)
+        if error is not None:
+            return wire.IndexStatus(status="failed", index=index, error=error, previous=previous)
+        return wire.IndexStatus(status="ready" if index else "not_found", index=index, previous=previous)
 
-    async def delete(self) -> wire.IndexDeleted:
+    async def folder(self, name: str) -> str:
+        """The folder that the index is made of, or is about to be; empty when it is none."""
+        if (building := self._jobs.source_dir(name)) is not None:
+            return building
+        record = await (await self._collections.open(name)).record()
+        return record.source_dir if record else ""
+
+    async def listing(self) -> wire.CollectionList:
+        found = sorted({*await self._collections.names(), *self._jobs.names()})
+        told = [(name, await self.status(name)) for name in found]
+        return wire.CollectionList(
+            collections=[wire.CollectionInfo(name=name, status=one.status, index=one.index) for name, one in told]
+        )
+
+    def events(self, asked: str | None) -> AsyncGenerator[wire.BuildEvent]:
+        """Of the build that runs, or ran last."""
+        return self._jobs.events(collection(asked))
+
+    async def cancel(self, asked: str | None) -> wire.Cancelled:
+        build = await self._jobs.cancel(collection(asked))
+        if build is None:
+            return wire.Cancelled(status="not_running", message="no build is under way")
+        return wire.Cancelled(status="cancelled", message=f"build {build} was broken off")
+
+    async def rollback(self, asked: str | None) -> wire.RolledBack:
+        """Raises NoEarlierIndex, IndexMismatch when it could not be searched, and BuildRunning."""
+        name = collection(asked)
+        passages = await self._collections.open(name)
+        await self._jobs.change(name, self._rolled_back(passages))
+        record = await passages.record()
+        if record is None:
+            raise NoEarlierIndex("there is no index to go back to")
+        self._jobs.serving(name, record.num_chunks)
+        message = f"the index of {record.updated_at:%Y-%m-%d %H:%M:%S} UTC is served again"
+        return wire.RolledBack(status="rolled_back", message=message, index=info(record))
+
+    async def delete(self, asked: str | None = None) -> wire.IndexDeleted:
         """Raises BuildRunning: what a build is about to publish cannot be deleted yet."""
-        self._refuse_if_running()
-        self._deleting = True
-        try:
-            existed = await self._passages.delete()
-        finally:
-            self._deleting = False
-        self._error = None
-        if not existed:
+        name = collection(asked)
+        passages = await self._collections.open(name)
+        if not await self._jobs.change(name, passages.delete()):
             return wire.IndexDeleted(status="not_found", message="there is no index")
-        self._counts.serving(0)
+        self._jobs.serving(name, 0)
         return wire.IndexDeleted(status="deleted", message="the index is deleted")
 
     async def refresh(self) -> None:
-        """Bring the index up to date with its folder, or make a first one; done in the background at start."""
-        record = await self._passages.record()
-        if record is not None:
-            self._counts.serving(record.num_chunks)
-        # A folder that a user has asked for stays; the configured one may be another one than last time.
-        chosen = record is not None and record.chosen
-        source = record.source_dir if record and chosen else self._default_source
-        if not source or self._running is not None or self._deleting:
-            return
-        try:
-            folder = self._folders.open(source)
-        except SourceRefused as error:
-            log.warning("folder not indexed", extra={"source_dir": source, "reason": error.message})
-            return
-        self._start(folder, chosen=chosen, force=False)
+        """Bring each index up to date with its folder, or make a first one; done in the background at start."""
+        found = {*await self._collections.names(), names.DOCS_COLLECTION}
+        for name in sorted(found):
+            record = await (await self._collections.open(name)).record()
+            if record is not None:
+                self._jobs.serving(name, record.num_chunks)
+        for name in sorted(found):
+            await self.renew(name)
+
+    async def renew(self, name: str) -> wire.Built | None:
+        """
+        Bring the index up to date, by a build that begins after now; None when there is nothing to make it of.
+
+        What goes wrong is logged, and in the status. Another process that builds it is waited for, but not for ever.
+        """
+        for _ in range(_TRIES):
+            job = await self._renewing(name)
+            if job is None or not is_elsewhere(job):
+                break
+            await asyncio.sleep(_RETRY_SECONDS)
+        if job is None or job.task.cancelled() or job.task.exception():
+            return None
+        return await _outcome(job)
+
+    async def _renewing(self, name: str) -> Job | None:
+        """A build that has ended, begun after now."""
+        while True:
+            await self._jobs.free(name)
+            try:
+                job = self._jobs.start(await self._wanted(name, None, force=False, stay=True))
+            except BuildRunning:  # somebody was faster
+                continue
+            except SageError as error:
+                log.warning("not indexed", extra={"collection": name, "reason": error.message})
+                return None
+            await asyncio.wait([job.task])
+            return job
+
+    def touch(self, name: str) -> None:
+        """Bring the index up to date soon; asked for again before that has begun, it is done once."""
+        if name not in self._touched:
+            self._touched.add(name)
+            self._later(self._renew_touched(name))
 
     async def close(self) -> None:
-        """Give up a build under way; the index that was there stays."""
-        if self._running is not None:
-            task = self._running[1]
+        for task in self._tasks:
             task.cancel()
-            await asyncio.wait([task])
+        await self._jobs.close()
 
-    def _refuse_if_running(self) -> None:
-        if self._deleting:
-            raise Conflict("the index is being deleted")
-        if self._running is not None:
-            job = self._running[0].job(self._clock.monotonic())
-            raise BuildRunning(f"build {job.id} is under way: {job.stage}, {job.done} of {job.total} files")
+    async def _renew_touched(self, name: str) -> None:
+        await self._jobs.free(name)
+        self._touched.discard(name)
+        await self.renew(name)
 
-    def _start(self, folder: Folder, *, chosen: bool, force: bool) -> tuple[Progress, asyncio.Task[Outcome]]:
-        progress = Progress()
-        task = asyncio.create_task(self._building.run(folder, chosen=chosen, force=force, progress=progress))
-        self._running = progress, task
-        self._error = None
-        began = self._clock.monotonic()
-        log.info("build started", extra={"build": progress.id, "source_dir": folder.path, "force": force})
-        task.add_done_callback(lambda ended: self._ended(ended, progress, self._clock.monotonic() - began))
-        return progress, task
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def _ended(self, task: asyncio.Task[Outcome], progress: Progress, seconds: float) -> None:
-        self._running = None
-        fields = {"build": progress.id, "seconds": round(seconds, 3)}
-        if task.cancelled():
-            self._counts.built("cancelled", seconds)
-            log.warning("build cancelled", extra=fields)
-            return
-        if (error := task.exception()) is not None:
-            self._error = error.message if isinstance(error, SageError) else f"internal error: {type(error).__name__}"
-            self._counts.built("failed", seconds)
-            log.error("build failed", exc_info=error, extra=fields)
-            return
-        outcome = task.result()
-        self._counts.built(outcome.status, seconds)
-        self._counts.serving(outcome.record.num_chunks)
-        chunks, skipped = outcome.record.num_chunks, len(outcome.record.skipped)
-        log.info("build finished", extra={**fields, "outcome": outcome.status, "chunks": chunks, "skipped": skipped})
+    async def _wanted(self, name: str, source_dir: str | None, *, force: bool, stay: bool) -> Wanted:
+        record = await (await self._collections.open(name)).record()
+        folder = self._sources.open(name, source_dir, record, stay=stay)
+        kept = record is not None and record.chosen and record.source_dir == folder.path
+        chosen = bool(source_dir) or (stay and kept) or (name != names.DOCS_COLLECTION and bool(folder.path))
+        return Wanted(name, folder, chosen=chosen, force=force)
+
+    async def _planned(self, wanted: Wanted) -> wire.Built:
+        passages = await self._collections.open(wanted.collection)
+        survey = await self._building.survey(passages, wanted, Progress())
+        plan = estimating.told(survey, await passages.record())
+        return wire.Built(status="planned", message=estimating.summary(plan), plan=plan)
+
+    async def _rolled_back(self, passages: Passages) -> bool:
+        earlier = await passages.earlier()
+        if earlier is None:
+            raise NoEarlierIndex("there is no index to go back to")
+        if earlier.fingerprint != self._building.fingerprint:
+            raise IndexMismatch(f"the earlier index was made by another encoder or version: {earlier.encoder}")
+        return await passages.rollback() is not None
 
 
-def info(record: Record) -> wire.IndexInfo:
-    return wire.IndexInfo(
-        num_documents=record.num_documents,
-        num_chunks=record.num_chunks,
-        created_at=record.created_at,
-        updated_at=record.updated_at,
-        embedding=wire.Embedding(encoder=record.encoder, dimensions=record.dimensions),
-        source_dir=record.source_dir,
-        skipped=record.skipped,
-    )
+async def _outcome(job: Job) -> wire.Built:
+    try:
+        outcome = await asyncio.shield(job.task)
+    except asyncio.CancelledError as error:
+        if job.progress.cancelled:
+            raise Conflict("the build was broken off") from error
+        if job.task.cancelled():
+            raise Unavailable("the service is stopping", retry_after=_RETRY_SECONDS) from error
+        raise
+    return wire.Built(status=outcome.status, message=outcome.message, index=info(outcome.record))
+
+
+def collection(asked: str | None) -> str:
+    """Raises InvalidRequest for what cannot be a collection's name."""
+    return names.collection(asked) if asked else names.DOCS_COLLECTION

@@ -2,74 +2,54 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from rag_indexer.domain import comments, front_matter
+from rag_indexer.domain.blocks import Block, Heading, blocks_from
+
 MAX_HEADING = 300
 """Characters of a heading that are read: inline parsing of a very long line is slow, and nobody cites one."""
+
+MAX_LINE = 20_000
+"""Characters of a line that are looked at: what kind of block it is in shows at its beginning."""
 
 _blocks = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
 _inline = MarkdownIt("commonmark")
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
-_FRONT_TITLE = re.compile(r"title\s*:\s*(.+)", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    level: int
-    text: str
-    anchor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Lines `start` up to, not with, `end`, from 0. A `whole` one (a table, a fence) should not be cut."""
-
-    start: int
-    end: int
-    whole: bool = False
-    heading: Heading | None = None
 
 
 def blocks(lines: Sequence[str]) -> list[Block]:
     """
-    The blocks, in order; every line from the first block's start to the end is in exactly one of them.
+    The blocks, in order; every line is in exactly one of them.
 
     Lines that are no block of their own (blank ones, link definitions) belong to the block before them; those before
     any block are a block too.
     """
-    body = _front_matter_end(lines)
-    starts = list(_starts(_parsed(lines, body)))
-    if not starts or starts[0][0] > 0:
-        starts.insert(0, (0, body > 0, None))
-    ends = [start for start, _, _ in starts[1:]] + [len(lines)]
+    body = front_matter.length(lines)
     anchors = Anchors()
-    return [
-        Block(start, end, whole, anchors.heading(token) if token else None)
-        for (start, whole, token), end in zip(starts, ends, strict=True)
+    starts = [
+        (start, whole, anchors.heading(*heading) if heading else None)
+        for start, whole, heading in _starts(_parsed(lines, body))
     ]
+    if body and (not starts or starts[0][0] > 0):
+        starts.insert(0, (0, True, None))
+    return blocks_from(starts, len(lines))
 
 
 def without_comments(lines: Sequence[str]) -> list[str]:
-    """The lines, blank where HTML comments stand as blocks of their own: those are for who writes the text."""
+    """The lines without HTML comments, blank where nothing else stood; those in code are shown, and stay."""
     kept = list(lines)
     if not any("<!--" in line for line in lines):
         return kept
-    for token in _parsed(lines, _front_matter_end(lines)):
-        if token.type == "html_block" and token.map is not None and _is_comment(token.content):
-            start, end = token.map[0], min(token.map[1], len(kept))
-            kept[start:end] = [""] * (end - start)
+    done = 0
+    for token in _parsed(lines, front_matter.length(lines)):
+        if token.type not in {"html_block", "inline"} or token.map is None or token.map[1] <= done:
+            continue
+        start, done = max(token.map[0], done), min(token.map[1], len(kept))
+        kept[start:done] = comments.without(kept[start:done], code_spans=token.type == "inline")
     return kept
-
-
-def front_title(lines: Sequence[str]) -> str | None:
-    """The `title:` of the front matter, if there is one."""
-    for line in lines[: _front_matter_end(lines)]:
-        if match := _FRONT_TITLE.fullmatch(line.strip()):
-            return match.group(1).strip("\"' ") or None
-    return None
 
 
 class Anchors:
@@ -78,8 +58,7 @@ class Anchors:
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
-    def heading(self, token: tuple[int, str]) -> Heading:
-        level, content = token
+    def heading(self, level: int, content: str) -> Heading:
         text = _plain(content)
         return Heading(level, text, self._anchor(text))
 
@@ -92,24 +71,7 @@ class Anchors:
 
 def _parsed(lines: Sequence[str], body: int) -> list[Token]:
     """From line `body` on; what is before is blanked, not removed, so that line numbers stay those of the file."""
-    return _blocks.parse("\n".join([""] * body + list(lines[body:])))
-
-
-def _is_comment(content: str) -> bool:
-    """Whether there is nothing but comments in it, each with its end."""
-    at = 0
-    while content.startswith("<!--", at := _next_letter(content, at)):
-        end = content.find("-->", at + 2)
-        if end < 0:
-            return False
-        at = end + 3
-    return at == len(content)
-
-
-def _next_letter(content: str, at: int) -> int:
-    while at < len(content) and content[at].isspace():
-        at += 1
-    return at
+    return _blocks.parse("\n".join([""] * body + [line[:MAX_LINE] for line in lines[body:]]))
 
 
 def _starts(tokens: Sequence[Token]) -> Iterator[tuple[int, bool, tuple[int, str] | None]]:
@@ -133,13 +95,3 @@ def _plain(content: str) -> str:
     for inline in _inline.parseInline(content[:MAX_HEADING]):
         parts += [" " if child.type == "softbreak" else child.content for child in inline.children or []]
     return " ".join("".join(parts).split())
-
-
-def _front_matter_end(lines: Sequence[str]) -> int:
-    """How many lines the front matter takes, its marks included."""
-    if not lines or lines[0].rstrip() != "---":
-        return 0
-    for number, line in enumerate(lines[1:], start=2):
-        if line.rstrip() in {"---", "..."}:
-            return number
-    return 0

@@ -1,5 +1,6 @@
 """How far a build has come, and when it may be done."""
 
+import asyncio
 import uuid
 
 from sage_contracts.index import Job, Stage
@@ -14,25 +15,36 @@ class Progress:
 
     def __init__(self) -> None:
         self.id = uuid.uuid4().hex[:12]
+        self.cancelled = False
+        """Whether a user has asked for the build to end."""
+        self.held = asyncio.Event()
+        """Set once the build may change its collection."""
+        self.ended = asyncio.Event()
         self._stage: Stage = "scanning"
         self._done = 0
         self._total = 0
+        self._chunks = 0
         self._bytes_total = 0
         self._bytes_done = 0
         self._began = 0.0
 
+    @property
+    def bytes_done(self) -> int:
+        return self._bytes_done
+
     def scanned(self, done: int, total: int) -> None:
         self._done, self._total = done, total
 
-    def planned(self, *, kept: int, total: int, bytes_to_read: int, now: float) -> None:
-        """Reading begins: `kept` of `total` files need nothing."""
-        self._done, self._total = kept, total
+    def planned(self, *, kept: int, chunks: int, total: int, bytes_to_read: int, now: float) -> None:
+        """Reading begins: `kept` of `total` files, with `chunks`, need nothing."""
+        self._done, self._total, self._chunks = kept, total, chunks
         self._bytes_total, self._began = bytes_to_read, now
         self._stage = "chunking"
 
-    def indexed(self, size: int) -> None:
+    def indexed(self, size: int, chunks: int) -> None:
         """One more file, of `size` bytes, is in the draft."""
         self._done += 1
+        self._chunks += chunks
         self._bytes_done += size
         self._stage = "indexing"
 
@@ -40,7 +52,19 @@ class Progress:
         self._stage = "publishing"
 
     def job(self, now: float) -> Job:
-        return Job(id=self.id, done=self._done, total=self._total, stage=self._stage, eta_seconds=self._eta(now))
+        return Job(
+            id=self.id,
+            done=self._done,
+            total=self._total,
+            stage=self._stage,
+            eta_seconds=self._eta(now),
+            chunks=self._chunks,
+        )
+
+    def speed(self, now: float) -> float | None:
+        """Bytes a second, since reading began; None when nothing was read."""
+        seconds = now - self._began
+        return self._bytes_done / seconds if self._bytes_done and seconds > 0 else None
 
     def _eta(self, now: float) -> float | None:
         if self._stage == "publishing":

@@ -11,8 +11,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from rag_indexer.domain.documents import Vectors
+from rag_indexer.domain.evidence import words
 from rag_indexer.domain.ports import Encoder, Terms
-from rag_indexer.domain.searching import CONVERSATION
 from sage_contracts import names
 from sage_contracts import recollections as wire
 from sage_contracts.errors import InvalidRequest
@@ -89,46 +89,40 @@ class Recollections:
         self._store = store
         self._encoder = encoder
         self._terms = terms
-        self._conversation = frozenset(terms.of_query(CONVERSATION).indices)
 
     async def remember(self, request: wire.Remember) -> wire.Stored:
         tenant = tenant_of(request.owner, request.session_id)
-        kept = await asyncio.to_thread(self._kept, tenant, request.items)
+        said = [_WHO.sub("", item.text) for item in request.items]
+        dense = await self._encoder.encode(said, kind="passage")
+        sparse = await asyncio.to_thread(lambda: [self._terms.of_passage(text) for text in said])
+        kept = [
+            Kept(
+                StoredRecollection(tenant=tenant, id=item.id, text=item.text, at=item.at, position=item.position),
+                vectors,
+            )
+            for item, vectors in zip(request.items, map(Vectors, sparse, dense), strict=True)
+        ]
         await self._store.put(kept)
         return wire.Stored(stored=len({item.recollection.id for item in kept}))
 
     async def recall(self, request: wire.Recall) -> wire.RecallAnswer:
         tenant = tenant_of(request.owner, request.session_id)
-        query = await asyncio.to_thread(self._query, request.query)
-        found = await self._store.search(tenant, query, limit=max(CANDIDATES, request.top_k))
-        hits = await asyncio.to_thread(self._ranked, query, found)
+        (dense,) = await self._encoder.encode([request.query], kind="query")
+        asked = await asyncio.to_thread(words, request.query, self._terms)
+        found = await self._store.search(tenant, Vectors(asked.all, dense), limit=max(CANDIDATES, request.top_k))
+        hits = await asyncio.to_thread(self._ranked, asked.subject, found)
         return wire.RecallAnswer(hits=hits[: request.top_k])
 
     async def forget(self, request: wire.Forget) -> wire.Gone:
         tenant = tenant_of(request.owner, request.session_id)
         return wire.Gone(removed=await self._store.remove(tenant, request.ids))
 
-    def _kept(self, tenant: str, items: Sequence[wire.Recollection]) -> list[Kept]:
-        said = [_WHO.sub("", item.text) for item in items]
-        dense = self._encoder.encode(said)
-        return [
-            Kept(
-                StoredRecollection(tenant=tenant, id=item.id, text=item.text, at=item.at, position=item.position),
-                Vectors(self._terms.of_passage(text), vector),
-            )
-            for item, text, vector in zip(items, said, dense, strict=True)
-        ]
-
-    def _query(self, text: str) -> Vectors:
-        return Vectors(self._terms.of_query(text), self._encoder.encode([text])[0])
-
-    def _ranked(self, query: Vectors, found: Candidates) -> list[wire.Recalled]:
+    def _ranked(self, subject: frozenset[int], found: Candidates) -> list[wire.Recalled]:
         """
         Both rankings as one. BM25 counts as a part of the best one found, and the best by how many of the question's
         words it has: so a recall that met nothing but "the" and "what" has low scores throughout.
         """
-        asked = frozenset(query.sparse.indices) - self._conversation
-        by_words = _shares(found.by_words, self._coverage(asked, found.by_words))
+        by_words = _shares(found.by_words, self._coverage(subject, found.by_words))
         by_meaning = {one.recollection.id: min(1.0, max(0.0, one.score)) for one in found.by_meaning}
         known = {one.recollection.id: one.recollection for one in [*found.by_words, *found.by_meaning]}
         scores = {

@@ -1,96 +1,145 @@
 """Find passages for a question, or say that there is nothing to be found."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
-from rag_indexer.domain import searching
-from rag_indexer.domain.documents import Vectors
-from rag_indexer.domain.ports import Counts, Encoder, Passages, SearchOutcome, Terms
-from rag_indexer.domain.searching import Ranked
+from rag_indexer.domain import evidence, filtering, fusing, reranking, searching
+from rag_indexer.domain.documents import Filters, Vectors
+from rag_indexer.domain.evidence import Words
+from rag_indexer.domain.fusing import Ranked, Trust
+from rag_indexer.domain.ports import Collections, Counts, Encoder, Hits, Passages, Record, SearchOutcome, Terms
+from rag_indexer.domain.reranking import Reranker, RerankerAway
+from rag_indexer.domain.telling import told
 from sage_contracts import index as wire
-from sage_contracts.errors import InvalidRequest, NotFound
-
-COLLECTION = "docs"
+from sage_contracts import names
+from sage_contracts.errors import CollectionNotFound, EncoderAway, PassageNotFound
 
 CANDIDATES = 50
 """Fetched of each kind, before the two rankings become one."""
 
+DEEP = 4
+"""Of those ranked, so many times what is asked for are looked at, so that near-duplicates leave enough others."""
+
+Mode = Literal["hybrid", "bm25", "dense"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """How passages are ranked; `trust` absent goes by the encoder. All but the default is for measuring it."""
+
+    mode: Mode = "hybrid"
+    trust: Trust | None = None
+
 
 class Searches:
-    """`fingerprint` is that of the indexes it can read: vectors of another encoder would be compared in vain."""
-
     def __init__(
         self,
         *,
-        passages: Passages,
+        collections: Collections,
         encoder: Encoder,
         terms: Terms,
-        fingerprint: str,
         monotonic: Callable[[], float],
         counts: Counts,
+        reranker: Reranker | None = None,
+        ranking: Ranking = Ranking(),
     ) -> None:
-        self._passages = passages
+        self._collections = collections
         self._encoder = encoder
         self._terms = terms
-        self._fingerprint = fingerprint
         self._monotonic = monotonic
         self._counts = counts
-        self._conversation = frozenset(terms.of_query(searching.CONVERSATION).indices)
+        self._reranker = reranker
+        self._ranking = ranking
+        self._trust = ranking.trust or fusing.trust(encoder.name)
 
     async def find(self, request: wire.SearchRequest) -> wire.Found:
-        """Raises NotFound for an unknown collection and InvalidRequest for an unknown filter."""
-        if request.collection not in {None, COLLECTION}:
-            raise NotFound(f"there is no collection {request.collection!r}, only {COLLECTION!r}", param="collection")
-        path_prefix = _path_prefix(request.filters or {})
+        """Raises CollectionNotFound, and InvalidRequest for an unknown filter."""
+        name = names.collection(request.collection or names.DOCS_COLLECTION)
+        chosen = filtering.chosen(request.filters)
         began = self._monotonic()
-        outcome, found = await self._find(request.query, request.top_k, path_prefix)
+        passages = await self._collections.open(name)
+        record = await passages.record()
+        if record is None and name != names.DOCS_COLLECTION:
+            raise CollectionNotFound(f"there is no collection {name!r}", param="collection")
+        outcome, found = await self._find(passages, record, request, chosen)
         self._counts.searched(outcome, self._monotonic() - began)
         return found
 
-    async def _find(self, text: str, top_k: int, path_prefix: str | None) -> tuple[SearchOutcome, wire.Found]:
-        record = await self._passages.record()
+    async def passage(self, passage_id: str, collection: str | None) -> wire.Passage:
+        """From any collection where none is named. Raises PassageNotFound."""
+        if collection is not None:
+            places = [names.collection(collection)]
+        else:
+            known = await self._collections.names()
+            places = sorted(known, key=lambda name: name != names.DOCS_COLLECTION)
+        for place in places:
+            passages = await self._collections.open(place)
+            if (found := await passages.passage(passage_id)) is not None:
+                return told(found, 1.0)
+        raise PassageNotFound(f"no passage {passage_id!r} is in the index: its text has changed, or is gone")
+
+    async def _find(
+        self, passages: Passages, record: Record | None, request: wire.SearchRequest, chosen: Filters
+    ) -> tuple[SearchOutcome, wire.Found]:
         if record is None:
             return "no_index", _nothing("no index")
-        if record.fingerprint != self._fingerprint:
+        if f" {self._terms.fingerprint} " not in record.fingerprint:
             return "no_index", _nothing("the index was made by another version: build it again")
-        query = await asyncio.to_thread(self._vectors, text)
-        hits = await self._passages.search(query, limit=max(CANDIDATES, top_k), path_prefix=path_prefix)
-        ranked = searching.fused(hits, max(top_k, searching.EXAMINED))
-        examined = [found.passage.id for found in ranked[: searching.EXAMINED]]
-        vectors = await self._passages.vectors(examined) if examined else {}
-        terms = set(query.sparse.indices) - self._conversation
-        if not searching.is_evidence(terms, query.dense, list(vectors.values())):
-            return "no_evidence", _nothing("nothing in the index speaks of this")
-        return "evidence", wire.Found(passages=[_told(found) for found in ranked[:top_k]], evidence=True)
+        words = await asyncio.to_thread(evidence.words, request.query, self._terms)
+        dense, how = await self._meaning(record, request.query)
+        asked = evidence.question(words, dense, self._trust)
+        hits = await self._hits(passages, words, dense, max(CANDIDATES, request.top_k), chosen)
+        ranked = fusing.fused(hits, self._trust, max(DEEP * request.top_k, reranking.DEPTH))
+        ranked, how = await self._reranked(request.query, ranked, how)
+        examined = searching.examined(ranked, request.top_k)
+        vectors = await passages.vectors([one.passage.id for one in examined]) if examined else {}
+        given = searching.given(asked, examined, vectors, request.top_k)
+        if not given:
+            return "no_evidence", _nothing("nothing in the index speaks of this", how)
+        return "evidence", wire.Found(passages=[told(one.passage, one.score) for one in given], evidence=True, how=how)
 
-    def _vectors(self, text: str) -> Vectors:
-        return Vectors(self._terms.of_query(text), self._encoder.encode([text])[0])
+    async def _hits(self, passages: Passages, words: Words, dense: list[float], limit: int, chosen: Filters) -> Hits:
+        hits = await passages.search(Vectors(words.all, dense), limit=limit, chosen=chosen)
+        return Hits([], hits.dense) if self._ranking.mode == "dense" else hits
+
+    async def _meaning(self, record: Record, text: str) -> tuple[list[float], wire.How]:
+        """The query's vector; empty, and why, when the index cannot be asked by meaning now."""
+        how = wire.How(mode=self._ranking.mode, encoder=self._encoder.name)
+        if self._ranking.mode == "bm25":
+            return [], how
+        by_words = wire.How(mode="bm25", encoder=self._encoder.name)
+        if not record.fingerprint.startswith(f"{self._encoder.fingerprint} "):
+            reason = (
+                f"the index was made with the encoder {record.encoder}: only words are compared until it is rebuilt"
+            )
+            return [], _degraded(by_words, reason)
+        try:
+            (vector,) = await self._encoder.encode([text], kind="query")
+        except EncoderAway as error:
+            return [], _degraded(by_words, f"the encoder is away: {error.message}")
+        if len(vector) != record.dimensions:
+            reason = f"the encoder makes {len(vector)} dimensions now, and made {record.dimensions} for the index"
+            return [], _degraded(by_words, reason)
+        return vector, how
+
+    async def _reranked(self, query: str, ranked: list[Ranked], how: wire.How) -> tuple[list[Ranked], wire.How]:
+        if self._reranker is None or not ranked:
+            return ranked, how
+        best = ranked[: reranking.DEPTH]
+        try:
+            relevance = await self._reranker.relevance(query, [reranking.readable(one.passage) for one in best])
+        except RerankerAway as error:
+            return ranked, _degraded(how, f"the reranker is away: {error}")
+        how = wire.How(mode=how.mode, encoder=how.encoder, reranker=self._reranker.name, degraded=how.degraded)
+        return reranking.reranked(best, relevance), how
 
 
-def _path_prefix(filters: Mapping[str, object]) -> str | None:
-    if unknown := sorted(filters.keys() - {"path_prefix"}):
-        raise InvalidRequest(f"unknown filter {unknown[0]!r}; there is: path_prefix", param="filters")
-    prefix = filters.get("path_prefix")
-    if prefix is not None and not isinstance(prefix, str):
-        raise InvalidRequest("path_prefix must be a string", param="filters.path_prefix")
-    return prefix or None
+def _degraded(how: wire.How, reason: str) -> wire.How:
+    both = f"{how.degraded}; {reason}" if how.degraded else reason
+    return wire.How(mode=how.mode, encoder=how.encoder, reranker=how.reranker, degraded=both)
 
 
-def _nothing(reason: str) -> wire.Found:
-    return wire.Found(passages=[], evidence=False, reason=reason)
-
-
-def _told(ranked: Ranked) -> wire.Passage:
-    passage = ranked.passage
-    return wire.Passage(
-        id=passage.id,
-        text=passage.text,
-        score=round(ranked.score, 4),
-        source=wire.Source(
-            path=passage.path,
-            title=passage.title,
-            heading=passage.heading,
-            anchor=passage.anchor,
-            lines=(passage.first_line, passage.last_line),
-        ),
-    )
+def _nothing(reason: str, how: wire.How | None = None) -> wire.Found:
+    return wire.Found(passages=[], evidence=False, reason=reason, how=how)

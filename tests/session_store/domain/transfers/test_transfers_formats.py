@@ -310,7 +310,7 @@ WRONG: list[tuple[Any, str, Any, str]] = [
     (OWN, "notes", {"relations": [NOTE]}, "notes.relations[0]: Expected a relation with an id"),
     (OWN, "notes", {"facts": [{}]}, "notes[...][0]: Object missing required field `id`"),
     (OWN, "notes", {"memory": []}, "notes: Invalid enum value 'memory'"),
-    (OWN, "notes", {"facts": [NOTE] * 2_001}, "notes.facts: Expected at most 2000"),
+    (OWN, "notes", {"facts": [NOTE] * 1_001}, "notes.facts: Expected at most 1000"),
     (OWN, "created_at", "yesterday", "created_at: Invalid RFC3339 encoded datetime"),
     ([OWN, OWN], "1.head", 5, "[1].head: Expected `str`"),
     ([OWN, 5], "1", 5, "[1]: Expected `object`"),

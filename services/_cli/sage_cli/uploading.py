@@ -1,0 +1,85 @@
+"""Hand a folder's files to the gateway, for one that cannot read the folder itself."""
+
+import base64
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+
+from sage_cli.api import API
+from sage_cli.failures import Failed
+from sage_contracts import index
+from sage_contracts import uploads as wire
+from sage_contracts.call import Call
+from sage_contracts.errors import InvalidRequest
+from sage_contracts.index import CollectionQuery
+from sage_contracts.uploads import DocumentInfo, NewDocument, Uploaded, UploadRequest
+
+UPLOAD = Call("POST", wire.UPLOAD.path, UploadRequest, Uploaded)
+MOST_BYTES = 8 * 1024 * 1024
+"""Of files a request, unless one alone is larger: the gateway takes bodies of 20 MiB, and base64 adds a third."""
+
+MOST_FILES = 200
+SECONDS = 600.0
+
+
+async def uploaded(api: API, folder: Path, collection: str | None) -> Uploaded:
+    """
+    Every file below `folder` that is not hidden, by its path there; returns when they can be found.
+
+    `skipped` names those that cannot, and why. Raises Failed where there is no file, or one that cannot be read.
+    """
+    documents: list[DocumentInfo] = []
+    refused: list[str] = []
+    taken: NewDocument | None = None
+    for batch in batches(folder):
+        async for one, told in _sent(api, batch, collection):
+            documents += told.documents
+            refused += told.skipped
+            taken = one if told.documents else taken
+    if taken is None:
+        raise Failed(refused[0] if refused else f"there is nothing to upload in {folder}")
+    # Sent again, and waited for: whatever came before it is indexed then, too.
+    last = await api.client.call(UPLOAD, _request([taken], collection, wait=True), timeout=SECONDS)
+    status = await api.client.call(index.STATUS, CollectionQuery(collection=collection))
+    left_out = status.index.skipped if status.index else []
+    mine = [line for line in left_out if any(line.startswith(f"{one.path}: ") for one in documents)]
+    return Uploaded(documents=documents, indexed=last.indexed, skipped=[*refused, *mine])
+
+
+async def _sent(
+    api: API, batch: list[NewDocument], collection: str | None
+) -> AsyncGenerator[tuple[NewDocument, Uploaded]]:
+    """What was answered, with a document that it is about. One that is refused must not keep the others out."""
+    try:
+        yield batch[-1], await api.client.call(UPLOAD, _request(batch, collection), timeout=SECONDS)
+    except InvalidRequest as error:
+        if len(batch) == 1:
+            yield batch[0], Uploaded(documents=[], indexed=False, skipped=[error.message])
+            return
+        for one in batch:
+            async for told in _sent(api, [one], collection):
+                yield told
+
+
+def _request(batch: list[NewDocument], collection: str | None, *, wait: bool = False) -> UploadRequest:
+    return UploadRequest(documents=batch, collection=collection, wait=wait)
+
+
+def batches(folder: Path) -> Iterator[list[NewDocument]]:
+    """A document's name cannot have folders, so they are part of it: `a/b.md` is `a--b.md`."""
+    batch: list[NewDocument] = []
+    size = 0
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if not path.is_file() or any(part.startswith(".") for part in inside.parts):
+            continue
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise Failed(f"{path} cannot be read: {error.strerror}") from error
+        if batch and (size + len(content) > MOST_BYTES or len(batch) == MOST_FILES):
+            yield batch
+            batch, size = [], 0
+        batch.append(NewDocument(name="--".join(inside.parts), content_base64=base64.b64encode(content).decode()))
+        size += len(content)
+    if batch:
+        yield batch

@@ -1,0 +1,184 @@
+"""The builds that run in this process: at most one a collection, each to be watched, waited for and broken off."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from rag_indexer.domain.building import Building, Clock, Outcome, Wanted
+from rag_indexer.domain.ports import Collections, Counts
+from rag_indexer.domain.progress import Progress
+from rag_indexer.domain.records import info
+from sage_contracts import index as wire
+from sage_contracts.errors import BuildRunning, Conflict, SageError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+EVENT_SECONDS = 0.25
+"""At most between a step of a build and the frame that tells of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    collection: str
+    source_dir: str
+    progress: Progress
+    task: asyncio.Task[Outcome]
+
+
+class Jobs:
+    def __init__(self, collections: Collections, building: Building, clock: Clock, counts: Counts) -> None:
+        self._collections = collections
+        self._building = building
+        self._clock = clock
+        self._counts = counts
+        self._running: dict[str, Job] = {}
+        self._changing: set[str] = set()
+        self._ends: dict[str, wire.BuildEvent] = {}
+        self._served: dict[str, int] = {}
+
+    def names(self) -> list[str]:
+        return list(self._running)
+
+    def running(self, collection: str) -> wire.Job | None:
+        job = self._running.get(collection)
+        return job.progress.job(self._clock.monotonic()) if job else None
+
+    def source_dir(self, collection: str) -> str | None:
+        """Of the build that runs."""
+        job = self._running.get(collection)
+        return job.source_dir if job else None
+
+    def error(self, collection: str) -> str | None:
+        """Why the last build failed, if it did."""
+        end = self._ends.get(collection)
+        return end.message if end is not None and end.event == "failed" else None
+
+    def start(self, wanted: Wanted) -> Job:
+        """Raises BuildRunning. Nothing is awaited, so that of two that are asked for at once one starts."""
+        self.refuse_if_running(wanted.collection)
+        progress = Progress()
+        job = Job(wanted.collection, wanted.folder.path, progress, asyncio.create_task(self._run(wanted, progress)))
+        self._running[wanted.collection] = job
+        self._ends.pop(wanted.collection, None)
+        began = self._clock.monotonic()
+        fields = {"build": progress.id, "collection": wanted.collection, "source_dir": wanted.folder.path}
+        log.info("build started", extra={**fields, "force": wanted.force})
+        job.task.add_done_callback(lambda _: self._ended(job, self._clock.monotonic() - began))
+        return job
+
+    async def free(self, collection: str) -> None:
+        """Return once no build of it runs here."""
+        while (job := self._running.get(collection)) is not None:
+            await asyncio.wait([job.task])
+
+    async def cancel(self, collection: str) -> str | None:
+        """The id of the build that was broken off, if one ran; it has ended."""
+        if (job := self._running.get(collection)) is None:
+            return None
+        job.progress.cancelled = True
+        job.task.cancel()
+        await asyncio.wait([job.task])
+        return job.progress.id
+
+    async def events(self, collection: str) -> AsyncGenerator[wire.BuildEvent]:
+        """Steps of the build that runs, then how it ended; of one that has ended that alone."""
+        told: wire.Job | None = None
+        job = self._running.get(collection)
+        while job is not None and not job.task.done():
+            now = job.progress.job(self._clock.monotonic())
+            if now != told:
+                yield wire.BuildEvent(event="progress", job=now)
+                told = now
+            await asyncio.wait([job.task], timeout=EVENT_SECONDS)
+        if job is not None:
+            await job.progress.ended.wait()
+        yield self._ends.get(collection, wire.BuildEvent(event="idle"))
+
+    def refuse_if_running(self, collection: str) -> None:
+        if collection in self._changing:
+            raise Conflict(f"the index of {collection} is being changed")
+        if (job := self.running(collection)) is not None:
+            raise BuildRunning(f"build {job.id} is under way: {job.stage}, {job.done} of {job.total} files")
+
+    async def change(self, collection: str, change: Coroutine[Any, Any, bool]) -> bool:
+        """What `change` gives, while no build may begin; it is closed unused when one runs. Clears the last failure."""
+        try:
+            self.refuse_if_running(collection)
+        except SageError:
+            change.close()
+            raise
+        self._changing.add(collection)
+        try:
+            async with self._collections.hold(collection):
+                changed = await change
+        finally:
+            change.close()
+            self._changing.discard(collection)
+        self._ends.pop(collection, None)
+        return changed
+
+    def serving(self, collection: str, chunks: int) -> None:
+        self._served[collection] = chunks
+        self._counts.serving(sum(self._served.values()))
+
+    async def close(self) -> None:
+        """Give up what is under way; the indexes that were there stay."""
+        tasks = [job.task for job in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _run(self, wanted: Wanted, progress: Progress) -> Outcome:
+        async with self._collections.hold(wanted.collection) as lost:
+            progress.held.set()
+            passages = await self._collections.open(wanted.collection)
+            return await _unless(lost, self._building.run(passages, wanted, progress))
+
+    def _ended(self, job: Job, seconds: float) -> None:
+        self._running.pop(job.collection, None)
+        if is_elsewhere(job):
+            log.info("build refused: another rag-indexer builds", extra={"collection": job.collection})
+        else:
+            self._ends[job.collection] = self._told(job, seconds)
+        job.progress.ended.set()
+
+    def _told(self, job: Job, seconds: float) -> wire.BuildEvent:
+        fields = {"build": job.progress.id, "collection": job.collection, "seconds": round(seconds, 3)}
+        if job.task.cancelled():
+            self._counts.built("cancelled", seconds)
+            log.warning("build cancelled", extra=fields)
+            return wire.BuildEvent(event="cancelled", message="the build was broken off")
+        if (error := job.task.exception()) is not None:
+            self._counts.built("failed", seconds)
+            log.error("build failed", exc_info=error, extra=fields)
+            message = error.message if isinstance(error, SageError) else f"internal error: {type(error).__name__}"
+            return wire.BuildEvent(event="failed", message=message)
+        outcome = job.task.result()
+        self._counts.built(outcome.status, seconds)
+        self.serving(job.collection, outcome.record.num_chunks)
+        chunks, skipped = outcome.record.num_chunks, len(outcome.record.skipped)
+        log.info("build finished", extra={**fields, "outcome": outcome.status, "chunks": chunks, "skipped": skipped})
+        return wire.BuildEvent(event="done", message=outcome.message, index=info(outcome.record))
+
+
+def is_elsewhere(job: Job) -> bool:
+    """Whether it has ended at once, because another process is changing the collection."""
+    return job.task.done() and not job.task.cancelled() and isinstance(job.task.exception(), BuildRunning)
+
+
+async def _unless(lost: asyncio.Event, work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """The work's result; it is broken off when the right to do it is lost."""
+    task, loss = asyncio.create_task(work), asyncio.create_task(lost.wait())
+    try:
+        await asyncio.wait({task, loss}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise StoreUnavailable("another rag-indexer has taken this collection over", retry_after=5)
+        return task.result()
+    finally:
+        loss.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])

@@ -1,0 +1,80 @@
+"""What a collection is made of: a folder, and the documents that were uploaded into it."""
+
+from collections.abc import Callable
+
+from rag_indexer.domain.manifest import Stamp
+from rag_indexer.domain.ports import Content, Folder, Folders, Listing, Record, Unreadable
+from sage_contracts.errors import SourceRefused
+from sage_contracts.names import DOCS_COLLECTION
+
+UPLOADS = "uploads/"
+"""Where uploaded documents stand among a collection's paths."""
+
+
+class Joined:
+    """A folder, if there is one, with the uploads beside it; a path that both have is the upload's."""
+
+    def __init__(self, folder: Folder | None, uploads: Folder) -> None:
+        self._folder = folder
+        self._uploads = uploads
+
+    @property
+    def path(self) -> str:
+        return self._folder.path if self._folder else ""
+
+    def listing(self) -> Listing:
+        found = self._folder.listing() if self._folder else Listing([], [])
+        uploaded = self._uploads.listing()
+        mine = {f"{UPLOADS}{path}" for path in uploaded.paths}
+        hidden = [f"{path}: an uploaded document has its path" for path in found.paths if path in mine]
+        return Listing(
+            sorted({*found.paths, *mine}),
+            [*found.skipped, *hidden, *(f"{UPLOADS}{skipped}" for skipped in uploaded.skipped)],
+        )
+
+    def stamp(self, path: str) -> Stamp | None:
+        if (upload := self._upload(path)) is not None:
+            return self._uploads.stamp(upload)
+        return self._folder.stamp(path) if self._folder else None
+
+    def read(self, path: str) -> Content:
+        if (upload := self._upload(path)) is not None:
+            return self._uploads.read(upload)
+        if self._folder is None:
+            raise Unreadable("it does not exist any more")
+        return self._folder.read(path)
+
+    def _upload(self, path: str) -> str | None:
+        """The upload's name; a path of the folder's own `uploads` is none."""
+        name = path.removeprefix(UPLOADS)
+        return name if path.startswith(UPLOADS) and self._uploads.stamp(name) is not None else None
+
+
+class Sources:
+    """`default` is the folder of the collection `docs` when nobody has chosen another."""
+
+    def __init__(self, folders: Folders, uploads: Callable[[str], Folder], *, default: str | None) -> None:
+        self._folders = folders
+        self._uploads = uploads
+        self._default = default
+
+    def open(self, collection: str, source_dir: str | None, record: Record | None, *, stay: bool) -> Folder:
+        """
+        The folder that is asked for, else the configured one, else the one the index is made of.
+
+        To `stay`, a folder that a user has once chosen goes before the configured one. Raises SourceRefused for a
+        folder that may not be indexed, and when there is nothing to index at all.
+        """
+        path = source_dir or self._own(collection, record, stay=stay)
+        uploads = self._uploads(collection)
+        if path:
+            return Joined(self._folders.open(path), uploads)
+        if record is None and not uploads.listing().paths:
+            raise SourceRefused("no folder is configured: name one in source_dir", param="source_dir")
+        return Joined(None, uploads)
+
+    def _own(self, collection: str, record: Record | None, *, stay: bool) -> str | None:
+        """Of an index that was made of the configured folder it is the one configured now."""
+        configured = self._default if collection == DOCS_COLLECTION else None
+        chosen = record.source_dir if record is not None and record.chosen else None
+        return (chosen or configured) if stay else (configured or chosen)

@@ -1,0 +1,231 @@
+"""OpenAI's vector stores: a collection each, its uploaded documents their files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from rag_indexer.domain import attributes, manifest
+from rag_indexer.domain.builds import Builds
+from rag_indexer.domain.files import Files
+from rag_indexer.domain.paging import page
+from rag_indexer.domain.ports import Collections, Record
+from rag_indexer.domain.searches import Searches
+from rag_indexer.domain.sources import UPLOADS
+from rag_indexer.domain.store_files import StoreFiles
+from rag_indexer.domain.uploads import upload_id
+from sage_contracts import index, names
+from sage_contracts import vector_stores as wire
+from sage_contracts.errors import CollectionNotFound, InvalidRequest
+
+PREFIX = "vs_"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is said of a store beside its collection."""
+
+    collection: str
+    name: str
+    created_at: datetime
+    description: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+class Cards(Protocol):
+    """Where they are kept. Every method raises StoreUnavailable when that fails."""
+
+    async def all(self) -> list[Card]: ...
+
+    async def get(self, collection: str) -> Card | None: ...
+
+    async def put(self, card: Card) -> None: ...
+
+    async def delete(self, collection: str) -> bool: ...
+
+
+class VectorStores:
+    """`new_id` makes 24 hexadecimal digits that were never there before, `now` is in UTC."""
+
+    def __init__(
+        self,
+        *,
+        cards: Cards,
+        collections: Collections,
+        builds: Builds,
+        searches: Searches,
+        files: Files,
+        store_files: StoreFiles,
+        new_id: Callable[[], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._cards = cards
+        self._collections = collections
+        self._builds = builds
+        self._searches = searches
+        self._files = files
+        self._store_files = store_files
+        self._new_id = new_id
+        self._now = now
+
+    async def create(self, new: wire.NewStore) -> wire.Store:
+        """Raises InvalidRequest for what cannot be, and DocumentNotFound; then there is no store."""
+        refuse_expiry(new.expires_after)
+        for file_id in new.file_ids:
+            await self._files.get(file_id)
+        card = Card(
+            collection=await self._free(new.name),
+            name=new.name or "",
+            created_at=self._now(),
+            description=new.description,
+            metadata=attributes.metadata(new.metadata),
+        )
+        attached = [wire.NewStoreFile(file_id=one, chunking_strategy=new.chunking_strategy) for one in new.file_ids]
+        await self._store_files.attach(card.collection, attached)
+        await self._cards.put(card)
+        return await self._told(card)
+
+    async def listing(self, asked: wire.PageQuery) -> wire.StorePage:
+        cards = sorted(await self._known(), key=lambda card: (card.created_at, card.collection), reverse=True)
+        shown, has_more = page(
+            cards,
+            lambda card: PREFIX + card.collection,
+            limit=asked.limit,
+            order=asked.order,
+            after=asked.after,
+            before=asked.before,
+        )
+        stores = [await self._told(card) for card in shown]
+        first, last = (stores[0].id, stores[-1].id) if stores else (None, None)
+        return wire.StorePage(data=stores, first_id=first, last_id=last, has_more=has_more)
+
+    async def get(self, store_id: str) -> wire.Store:
+        """Raises CollectionNotFound."""
+        return await self._told(await self.card(store_id))
+
+    async def change(self, store_id: str, change: wire.StoreChange) -> wire.Store:
+        """Raises CollectionNotFound and InvalidRequest."""
+        refuse_expiry(change.expires_after)
+        card = await self.card(store_id)
+        if change.name is not None:
+            card = replace(card, name=change.name)
+        if change.metadata is not None:
+            card = replace(card, metadata=attributes.metadata(change.metadata))
+        await self._cards.put(card)
+        return await self._told(card)
+
+    async def delete(self, store_id: str) -> wire.StoreDeleted:
+        """Its index and its documents are gone; files stay. Raises CollectionNotFound, and Conflict."""
+        card = await self.card(store_id)
+        await self._store_files.clear(card.collection)
+        await self._builds.cancel(card.collection)
+        await self._builds.delete(card.collection)
+        await self._cards.delete(card.collection)
+        return wire.StoreDeleted(id=store_id)
+
+    async def delete_file(self, file_id: str) -> wire.FileDeleted:
+        """From every store too. Raises DocumentNotFound."""
+        deleted = await self._files.delete(file_id)
+        for card in await self._known():
+            await self._store_files.forget(card.collection, file_id)
+        return deleted
+
+    async def search(self, store_id: str, asked: wire.StoreSearch) -> wire.StoreHits:
+        """Raises CollectionNotFound and InvalidRequest."""
+        card = await self.card(store_id)
+        query = _query(asked)
+        wanted = attributes.wanted(asked.filters)
+        request = index.SearchRequest(
+            query=query,
+            top_k=asked.max_num_results,
+            collection=card.collection,
+            filters={"meta": wanted} if wanted else None,
+        )
+        try:
+            passages = (await self._searches.find(request)).passages
+        except CollectionNotFound:  # a store in which nothing is indexed yet
+            passages = []
+        least = _least_score(asked.ranking_options)
+        hits = [_hit(passage) for passage in passages if passage.score >= least]
+        return wire.StoreHits(search_query=[query], data=hits)
+
+    async def card(self, store_id: str) -> Card:
+        """Raises CollectionNotFound."""
+        collection = store_id.removeprefix(PREFIX)
+        if store_id.startswith(PREFIX) and names.is_collection(collection):
+            if (card := await self._cards.get(collection)) is not None:
+                return card
+            if (record := await self._record(collection)) is not None:
+                return Card(collection, collection, record.created_at)
+        raise CollectionNotFound(f"there is no vector store {store_id!r}", param="vector_store_id")
+
+    async def _known(self) -> list[Card]:
+        cards = {card.collection: card for card in await self._cards.all()}
+        for name in await self._collections.names():
+            if name not in cards and (record := await self._record(name)) is not None:
+                cards[name] = Card(name, name, record.created_at)
+        return list(cards.values())
+
+    async def _free(self, name: str | None) -> str:
+        """A collection's name that nobody has: the store's own where that can be."""
+        if name is not None and names.is_collection(name):
+            known = {card.collection for card in await self._cards.all()} | set(await self._collections.names())
+            if name not in known and name != names.DOCS_COLLECTION:
+                return name
+        return self._new_id()
+
+    async def _record(self, collection: str) -> Record | None:
+        return await (await self._collections.open(collection)).record()
+
+    async def _told(self, card: Card) -> wire.Store:
+        files = await (await self._collections.open(card.collection)).manifest()
+        waiting = await self._store_files.waiting(card.collection, files)
+        failed = len(manifest.unreadable(files))
+        completed = manifest.documents(files)
+        return wire.Store(
+            id=PREFIX + card.collection,
+            created_at=int(card.created_at.timestamp()),
+            name=card.name,
+            usage_bytes=sum(state.size for state in files.values()),
+            file_counts=wire.FileCounts(
+                in_progress=waiting, completed=completed, failed=failed, cancelled=0, total=waiting + completed + failed
+            ),
+            status="in_progress" if waiting else "completed",
+            metadata=card.metadata or {},
+            description=card.description,
+        )
+
+
+def refuse_expiry(policy: dict[str, Any] | None) -> None:
+    """Raises InvalidRequest: what would not be kept is not promised."""
+    if policy is not None:
+        raise InvalidRequest("vector stores do not expire here: leave expires_after out", param="expires_after")
+
+
+def _query(asked: wire.StoreSearch) -> str:
+    queries = [asked.query] if isinstance(asked.query, str) else asked.query
+    if len(queries) != 1 or not 1 <= len(queries[0]) <= index.MAX_QUERY:
+        raise InvalidRequest(f"query must be one text of 1 to {index.MAX_QUERY} letters", param="query")
+    if asked.rewrite_query:
+        raise InvalidRequest("queries are not rewritten here: leave rewrite_query out", param="rewrite_query")
+    return queries[0]
+
+
+def _least_score(options: dict[str, Any] | None) -> float:
+    match (options or {}).get("score_threshold", 0.0):
+        case int() | float() as least:
+            return float(least)
+    raise InvalidRequest("score_threshold must be a number", param="ranking_options")
+
+
+def _hit(passage: index.Passage) -> wire.StoreHit:
+    path = passage.source.path
+    named = passage.meta.get(attributes.FILE_ID)
+    uploaded = upload_id(passage.source.collection, path.removeprefix(UPLOADS))
+    return wire.StoreHit(
+        file_id=str(named or f"file-{uploaded}"),
+        filename=path.removeprefix(UPLOADS),
+        score=passage.score,
+        attributes=attributes.told(passage.meta),
+        content=[wire.TextContent(text=passage.text)],
+    )

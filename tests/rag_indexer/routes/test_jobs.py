@@ -1,0 +1,185 @@
+"""Builds as jobs: their events, their end before time, folders that are followed."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from rag_indexer.adapters.folder_watcher import FolderWatcher
+from sage_contracts.errors import StoreUnavailable
+from tests.rag_indexer.clients import Client, clients
+from tests.rag_indexer.parts import written
+
+FILES = {"zebra.md": "# Zebra\nA zebra is striped.\n", "deep/giraffe.md": "# Giraffe\nA giraffe is tall.\n"}
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncGenerator[Client]:
+    written(tmp_path / "docs", FILES)
+    async with clients(tmp_path) as found:
+        yield found
+
+
+async def test_the_events_of_a_build_lead_from_its_progress_to_its_index(client: Client) -> None:
+    building = await client.held()
+    listening = asyncio.create_task(client.events())
+    await asyncio.sleep(0.3)
+    client.desk.encoder.release()
+    *progress, last = await listening
+    _, built = await building
+
+    assert progress[0].event == "progress"
+    assert progress[0].job is not None
+    assert (progress[0].job.stage, progress[0].job.total) == ("chunking", 2)
+    assert (last.event, last.message) == ("done", "2 files, 2 passages")
+    assert last.index is not None
+    assert last.index.num_chunks == built["index"]["num_chunks"]
+
+
+async def test_events_of_a_build_that_has_ended_are_how_it_ended(client: Client) -> None:
+    await client.build()
+
+    assert [one.event for one in await client.events()] == ["done"]
+
+
+async def test_where_nothing_was_built_the_events_say_so(client: Client) -> None:
+    assert [one.event for one in await client.events()] == ["idle"]
+    assert [one.event for one in await client.events("other")] == ["idle"]
+
+
+async def test_the_last_event_of_a_build_that_fails_says_why(client: Client) -> None:
+    client.desk.encoder.fails_with = StoreUnavailable("the disk is full")
+    await client.build(wait=False)
+    last = (await client.events())[-1]
+
+    assert (last.event, last.message) == ("failed", "the disk is full")
+
+
+async def test_many_may_listen_and_leave(client: Client) -> None:
+    building = await client.held()
+    listening = [asyncio.create_task(client.events()) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    listening[0].cancel()
+    client.desk.encoder.release()
+    ends = [(await one)[-1].event for one in listening[1:]]
+    await building
+
+    assert ends == ["done"] * 4
+
+
+async def test_a_build_that_is_cancelled_leaves_the_index_that_was_there(client: Client, tmp_path: Path) -> None:
+    await client.build()
+    building = await client.held(force_rebuild=True)
+    cancelling = asyncio.create_task(client.ask("POST", "/admin/index/cancel"))
+    await asyncio.sleep(0.05)
+    client.desk.encoder.release()
+    status, cancelled = await cancelling
+    refused, told = await building
+    after = await client.status()
+
+    assert (status, cancelled["status"]) == (200, "cancelled")
+    assert (refused, told["error"]["message"]) == (409, "the build was broken off")
+    assert (after["status"], after["index"]["num_chunks"]) == ("ready", 2)
+    assert [one.event for one in await client.events()] == ["cancelled"]
+    assert sorted(path.name for path in (tmp_path / "data").glob("docs@*")) == ["docs@1", "docs@versions"]
+
+
+async def test_where_no_build_runs_there_is_nothing_to_cancel(client: Client) -> None:
+    assert (await client.ask("POST", "/admin/index/cancel"))[1]["status"] == "not_running"
+
+
+async def test_a_folder_that_is_watched_is_followed(client: Client) -> None:
+    status, _ = await client.build(watch=True)
+    watching = (await client.status())["watching"]
+    written(client.desk.docs, {"lion.md": "A lion roars.\n"})
+    client.desk.watcher.change()
+    async with asyncio.timeout(10):
+        while await client.paths("roars") == []:
+            await asyncio.sleep(0.01)
+
+    assert (status, watching) == (200, True)
+    assert client.desk.watcher.watched == [str(client.desk.docs)]
+
+
+async def test_a_change_during_a_build_is_not_missed(client: Client) -> None:
+    await client.build(watch=True)
+    await client.settled()
+    building = await client.held(force_rebuild=True)
+    written(client.desk.docs, {"lion.md": "A lion roars.\n"})
+    client.desk.watcher.change()
+    await asyncio.sleep(0.05)
+    client.desk.encoder.release()
+    await building
+    async with asyncio.timeout(10):
+        while await client.paths("roars") == []:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_folder_is_left_alone_again(client: Client) -> None:
+    await client.build(watch=True)
+    stopped = await client.ask("DELETE", "/admin/index/watch")
+    again = await client.ask("DELETE", "/admin/index/watch?collection=docs")
+
+    assert (stopped, again) == ((200, {"status": "stopped"}), (200, {"status": "not_watching"}))
+    assert "watching" not in await client.status()
+
+
+async def test_what_is_deleted_is_not_watched_any_more(client: Client) -> None:
+    await client.build(watch=True)
+    await client.settled()
+    await client.ask("DELETE", "/admin/index")
+
+    assert await client.status() == {"status": "not_found"}
+
+
+async def test_another_folder_is_watched_instead_of_the_first(client: Client) -> None:
+    await client.build(watch=True)
+    await client.settled()
+    await client.build(watch=True, source_dir="deep")
+    await client.settled()
+
+    assert client.desk.watcher.watched == [str(client.desk.docs), str(client.desk.docs / "deep")]
+
+
+async def test_what_is_made_of_uploads_alone_cannot_be_watched(tmp_path: Path) -> None:
+    async with clients(tmp_path, default=False) as client:
+        await client.ask("POST", "/admin/index/documents", {"documents": [{"name": "a.md", "text": "A zebra."}]})
+        status, refused = await client.build(watch=True)
+
+    assert (status, refused["error"]["param"]) == (400, "watch")
+
+
+async def test_the_kernel_tells_of_changes(tmp_path: Path) -> None:
+    seen: asyncio.Queue[None] = asyncio.Queue()
+
+    async def watching() -> None:
+        async for _ in FolderWatcher().changes(str(tmp_path)):
+            seen.put_nowait(None)
+
+    task = asyncio.create_task(watching())
+    async with asyncio.timeout(20):
+        while seen.empty():  # the watch may begin a moment later
+            written(tmp_path, {"deep/a.md": "x"})
+            await asyncio.sleep(0.1)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_folder_that_goes_away_is_not_watched_any_more(tmp_path: Path) -> None:
+    folder = written(tmp_path / "docs", {"a.md": "x"})
+    watching = asyncio.create_task(all_changes(folder))
+    await asyncio.sleep(0.3)
+    (folder / "a.md").unlink()
+    folder.rmdir()
+    async with asyncio.timeout(20):
+        await watching
+
+
+async def test_a_folder_that_does_not_exist_cannot_be_watched(tmp_path: Path) -> None:
+    assert await all_changes(tmp_path / "nowhere") == 0
+
+
+async def all_changes(folder: Path) -> int:
+    """How many bursts there are until the watcher gives up."""
+    return len([None async for _ in FolderWatcher().changes(str(folder))])

@@ -1,0 +1,379 @@
+"""Vector stores and files, as the real OpenAI SDK uses them, over a real socket and real Edge."""
+
+import io
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from yarl import URL
+
+from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
+from rag_indexer.domain.uploads import NewUpload
+from sage_contracts import index as wire
+from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
+from tests.rag_indexer.parts import Desk, edge_desk, written
+
+PUMP = b"# Pumps\n\nA pump that rattles has air in its line: open the bleed valve until water comes.\n"
+VALVE = b"# Valves\n\nThe bleed valve is closed by turning it to the right, by hand and without a wrench.\n"
+LAMP = b"# Lamps\n\nThe signal lamp blinks amber while the battery is being charged.\n"
+
+
+@asynccontextmanager
+async def sdk(desk: Desk) -> AsyncGenerator[AsyncOpenAI]:
+    async with desk.served() as url, AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
+    async with edge_desk(tmp_path, encoder=WordllamaEncoder()) as found:
+        yield found
+
+
+@pytest.fixture
+async def client(desk: Desk) -> AsyncGenerator[AsyncOpenAI]:
+    async with sdk(desk) as found:
+        yield found
+
+
+def named(name: str, data: bytes) -> io.BytesIO:
+    file = io.BytesIO(data)
+    file.name = name
+    return file
+
+
+async def filled(client: AsyncOpenAI, **files: bytes) -> tuple[str, list[str]]:
+    """A store with these files, all of them indexed; its id and theirs."""
+    store = await client.vector_stores.create(name="manuals")
+    ids = []
+    for name, data in files.items():
+        file = await client.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=named(f"{name}.md", data), poll_interval_ms=20
+        )
+        assert file.status == "completed", file
+        ids.append(file.id)
+    return store.id, ids
+
+
+async def test_a_store_is_filled_searched_and_emptied(client: AsyncOpenAI) -> None:
+    store, (pump, lamp) = await filled(client, pump=PUMP, lamp=LAMP)
+    hits = (await client.vector_stores.search(store, query="What does a rattling pump need?")).data
+    told = await client.vector_stores.retrieve(store)
+
+    assert (hits[0].file_id, hits[0].filename) == (pump, "pump.md")
+    assert "bleed valve" in hits[0].content[0].text
+    assert 0 < hits[0].score <= 1
+    assert (told.file_counts.completed, told.file_counts.total, told.status) == (2, 2, "completed")
+    assert told.usage_bytes == len(PUMP) + len(LAMP)
+
+    assert (await client.vector_stores.files.delete(pump, vector_store_id=store)).deleted
+    assert (await client.vector_stores.search(store, query="What does a rattling pump need?")).data == []
+    assert [file.id async for file in client.vector_stores.files.list(store)] == [lamp]
+    assert (await client.files.retrieve(pump)).filename == "pump.md"
+
+
+async def test_what_nothing_speaks_of_is_an_empty_page(client: AsyncOpenAI) -> None:
+    store, _ = await filled(client, pump=PUMP)
+
+    assert (await client.vector_stores.search(store, query="Who won the world cup in 1998?")).data == []
+
+
+async def test_an_empty_store_is_there_and_finds_nothing(client: AsyncOpenAI) -> None:
+    store = await client.vector_stores.create()
+
+    assert (store.status, store.file_counts.total, store.usage_bytes) == ("completed", 0, 0)
+    assert (await client.vector_stores.search(store.id, query="pump")).data == []
+    assert (await client.vector_stores.retrieve(store.id)).id == store.id
+
+
+async def test_a_store_can_be_made_with_its_files(client: AsyncOpenAI, desk: Desk) -> None:
+    file = await client.files.create(file=named("pump.md", PUMP), purpose="assistants")
+    store = await client.vector_stores.create(name="with files", file_ids=[file.id], metadata={"team": "ops"})
+    attached = await client.vector_stores.files.poll(file.id, vector_store_id=store.id, poll_interval_ms=20)
+
+    assert (store.name, store.metadata, attached.status) == ("with files", {"team": "ops"}, "completed")
+    found = await desk.searches.find(
+        wire.SearchRequest(query="a pump that rattles", collection=store.id.removeprefix("vs_"))
+    )
+    assert found.passages[0].source.path == "uploads/pump.md"
+
+
+async def test_names_are_kept_changed_and_may_be_had_twice(client: AsyncOpenAI) -> None:
+    first = await client.vector_stores.create(name="manuals")
+    second = await client.vector_stores.create(name="manuals")
+    changed = await client.vector_stores.update(second.id, name="Handbücher", metadata={"a": "b"})
+
+    assert first.id == "vs_manuals"
+    assert second.id != first.id
+    assert (changed.id, changed.name, changed.metadata) == (second.id, "Handbücher", {"a": "b"})
+    assert (await client.vector_stores.update(second.id, metadata={})).name == "Handbücher"
+
+
+async def test_stores_are_listed_by_pages(client: AsyncOpenAI) -> None:
+    made = [(await client.vector_stores.create(name=name)).id for name in ("one", "two", "three")]
+
+    newest = [store.id async for store in client.vector_stores.list(limit=2)]
+    oldest = [store.id async for store in client.vector_stores.list(limit=1, order="asc")]
+    before = await client.vector_stores.list(limit=1, order="asc", before=made[2])
+
+    assert newest == made[::-1]
+    assert oldest == made
+    assert ([store.id for store in before.data], before.has_more) == ([made[1]], True)
+
+
+async def test_a_collection_is_a_store_as_well(client: AsyncOpenAI, desk: Desk) -> None:
+    written(desk.docs, {"lamp.md": LAMP})
+    await desk.builds.build(wire.BuildRequest())
+    await desk.uploads.add([NewUpload("pump.md", PUMP, {"team": "ops"})], None, wait=True)
+
+    (store,) = (await client.vector_stores.list()).data
+    (file,) = (await client.vector_stores.files.list(store.id)).data
+    (hit,) = (await client.vector_stores.search(store.id, query="a pump that rattles")).data
+    (folder,) = (await client.vector_stores.search(store.id, query="signal lamp amber")).data
+
+    assert (store.id, store.name, store.file_counts.completed) == ("vs_docs", "docs", 2)
+    assert (hit.file_id, hit.filename, hit.attributes) == (file.id, "pump.md", {"team": "ops"})
+    assert folder.filename == "lamp.md"
+
+
+async def test_attributes_filter_and_can_be_changed(client: AsyncOpenAI) -> None:
+    store, (pump, valve) = await filled(client, pump=PUMP, valve=VALVE)
+    await client.vector_stores.files.update(pump, vector_store_id=store, attributes={"site": "north", "level": 2})
+    changed = await client.vector_stores.files.update(valve, vector_store_id=store, attributes={"site": "south"})
+
+    async def found(filters: Any) -> set[str]:
+        page = await client.vector_stores.search(store, query="the bleed valve", filters=filters)
+        return {hit.file_id for hit in page.data}
+
+    north = {"type": "eq", "key": "site", "value": "north"}
+    assert changed.attributes == {"site": "south"}
+    assert await found(north) == {pump}
+    assert await found({"type": "in", "key": "site", "value": ["south", "west"]}) == {valve}
+    assert await found({"type": "and", "filters": [north, {"type": "eq", "key": "level", "value": 2}]}) == {pump}
+    assert await found({"type": "and", "filters": [north, {"type": "eq", "key": "level", "value": 3}]}) == set()
+
+
+async def test_a_score_can_be_asked_for(client: AsyncOpenAI) -> None:
+    store, _ = await filled(client, pump=PUMP)
+    options: Any = {"score_threshold": 1.1}
+
+    assert (await client.vector_stores.search(store, query="pump", ranking_options=options)).data == []
+
+
+async def test_two_files_of_one_name_are_two_files(client: AsyncOpenAI) -> None:
+    store, (pump,) = await filled(client, manual=PUMP)
+    second = await client.vector_stores.files.upload_and_poll(
+        vector_store_id=store, file=named("manual.md", LAMP), poll_interval_ms=20
+    )
+
+    assert {file.id async for file in client.vector_stores.files.list(store)} == {pump, second.id}
+    assert (await client.vector_stores.search(store, query="signal lamp amber")).data[0].file_id == second.id
+
+
+async def test_a_file_attached_again_stays_as_it_is(client: AsyncOpenAI) -> None:
+    store, (pump,) = await filled(client, pump=PUMP)
+    again = await client.vector_stores.files.create(store, file_id=pump, attributes={"ignored": True})
+
+    assert (again.id, again.attributes) == (pump, {})
+    assert len((await client.vector_stores.files.list(store)).data) == 1
+
+
+async def test_a_file_that_cannot_be_read_has_failed_and_says_why(client: AsyncOpenAI) -> None:
+    store = await client.vector_stores.create()
+    file = await client.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=named("broken.md", b"\0\0\0"), poll_interval_ms=20
+    )
+    told = await client.vector_stores.retrieve(store.id)
+    failed = await client.vector_stores.files.list(store.id, filter="failed")
+
+    assert file.status == "failed"
+    assert file.last_error is not None
+    assert (file.last_error.code, file.last_error.message) == ("invalid_file", "binary, not text")
+    assert (told.file_counts.failed, told.file_counts.completed) == (1, 0)
+    assert [one.id for one in failed.data] == [file.id]
+    assert (await client.vector_stores.files.list(store.id, filter="completed")).data == []
+
+
+async def test_a_deleted_store_takes_its_index_and_leaves_the_files(client: AsyncOpenAI, desk: Desk) -> None:
+    store, (pump,) = await filled(client, pump=PUMP)
+
+    assert (await client.vector_stores.delete(store)).deleted
+    assert await desk.collections.names() == []
+    assert (await client.files.retrieve(pump)).id == pump
+    with pytest.raises(NotFoundError):
+        await client.vector_stores.retrieve(store)
+    again, _ = await filled(client, lamp=LAMP)
+    assert again == store
+    assert (await client.vector_stores.search(again, query="a pump that rattles")).data == []
+
+
+async def test_files_are_kept_listed_and_given_back(client: AsyncOpenAI) -> None:
+    pump = await client.files.create(file=named("pump.md", PUMP), purpose="assistants")
+    lamp = await client.files.create(file=named("../lamp.md", LAMP), purpose="user_data")
+
+    assert (pump.bytes, pump.filename, pump.purpose, pump.status) == (len(PUMP), "pump.md", "assistants", "processed")
+    assert lamp.filename == "lamp.md"
+    assert {file.id async for file in client.files.list(limit=1)} == {pump.id, lamp.id}
+    assert [file.id async for file in client.files.list(purpose="user_data")] == [lamp.id]
+    assert (await client.files.content(pump.id)).content == PUMP
+    assert (await client.files.delete(pump.id)).deleted
+    with pytest.raises(NotFoundError):
+        await client.files.retrieve(pump.id)
+
+
+async def test_a_deleted_file_is_in_no_store_any_more(client: AsyncOpenAI) -> None:
+    store, (pump, _) = await filled(client, pump=PUMP, lamp=LAMP)
+    await client.files.delete(pump)
+
+    assert (await client.vector_stores.search(store, query="a pump that rattles")).data == []
+    with pytest.raises(NotFoundError):
+        await client.vector_stores.files.retrieve(pump, vector_store_id=store)
+
+
+async def test_stores_and_files_outlive_the_service(tmp_path: Path) -> None:
+    async with edge_desk(tmp_path, encoder=WordllamaEncoder()) as first, sdk(first) as client:
+        store, (pump,) = await filled(client, pump=PUMP)
+        await client.vector_stores.update(store, metadata={"a": "b"})
+    async with edge_desk(tmp_path, encoder=WordllamaEncoder()) as second, sdk(second) as client:
+        told = await client.vector_stores.retrieve(store)
+        hits = (await client.vector_stores.search(store, query="a pump that rattles")).data
+
+    assert (told.name, told.metadata) == ("manuals", {"a": "b"})
+    assert hits[0].file_id == pump
+
+
+LONG = {f"key{number}": "x" for number in range(17)}
+
+
+async def test_what_does_not_map_is_refused_and_named(client: AsyncOpenAI) -> None:
+    store = (await client.vector_stores.create(name="manuals")).id
+    readable = (await client.files.create(file=named("a.md", PUMP), purpose="assistants")).id
+    picture = (await client.files.create(file=named("a.png", b"png"), purpose="assistants")).id
+    static: Any = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
+    expiry: Any = {"anchor": "last_active_at", "days": 7}
+    stores, files = client.vector_stores, client.vector_stores.files
+
+    def searched(**fields: Any) -> Any:
+        return stores.search(store, **{"query": "pump", **fields})
+
+    refused: list[tuple[Callable[[], Any], str | None]] = [
+        (lambda: stores.create(expires_after=expiry), "expires_after"),
+        (lambda: stores.create(metadata=LONG), "metadata"),
+        (lambda: stores.create(file_ids=[readable], chunking_strategy=static), "chunking_strategy"),
+        (lambda: stores.update(store, expires_after=expiry), "expires_after"),
+        (lambda: stores.update(store, metadata={"x" * 65: "y"}), "metadata"),
+        (lambda: files.create(store, file_id=readable, chunking_strategy=static), "chunking_strategy"),
+        (lambda: files.create(store, file_id=readable, attributes={"file_id": "mine"}), "attributes"),
+        (lambda: files.create(store, file_id=readable, attributes={"x": "y" * 513}), "attributes"),
+        (lambda: files.create(store, file_id=picture), None),
+        (lambda: searched(query=["one", "two"]), "query"),
+        (lambda: searched(query=""), "query"),
+        (lambda: searched(query="x" * 20_001), "query"),
+        (lambda: searched(rewrite_query=True), "rewrite_query"),
+        (lambda: searched(max_num_results=51), None),
+        (lambda: searched(ranking_options={"score_threshold": "high"}), "ranking_options"),
+        (lambda: searched(filters={"type": "ne", "key": "a", "value": "b"}), "filters"),
+        (lambda: searched(filters={"type": "or", "filters": []}), "filters"),
+        (lambda: searched(filters={"type": "eq", "key": "a", "value": {"b": 1}}), "filters"),
+        (
+            lambda: searched(
+                filters={"type": "and", "filters": [{"type": "eq", "key": "a", "value": n} for n in "bc"]}
+            ),
+            "filters",
+        ),
+        (lambda: stores.list(limit=101), "limit"),
+        (lambda: files.list(store, order="sideways"), "order"),  # type: ignore[arg-type]
+        (lambda: client.files.create(file=named("a.jsonl", b"{}"), purpose="batch"), "purpose"),
+        (lambda: client.files.create(file=named("...", b"x"), purpose="assistants"), "name"),
+        (lambda: client.files.create(file=named("a.md", b"x" * 100_001), purpose="assistants"), "file"),
+        (
+            lambda: client.files.create(
+                file=named("a.md", b"x"), purpose="user_data", expires_after={"anchor": "created_at", "seconds": 3600}
+            ),
+            "expires_after",
+        ),
+    ]
+    for call, param in refused:
+        with pytest.raises(BadRequestError) as raised:
+            await call()
+
+        assert (raised.value.code, raised.value.param) == ("invalid_request", param)
+    assert len((await stores.list()).data) == 1
+    assert (await files.list(store)).data == []
+
+
+async def test_what_is_not_there_is_a_404(client: AsyncOpenAI) -> None:
+    store = (await client.vector_stores.create()).id
+    stores, files = client.vector_stores, client.vector_stores.files
+    missing: list[tuple[Callable[[], Any], str]] = [
+        (lambda: stores.retrieve("vs_nobody"), "collection_not_found"),
+        (lambda: stores.retrieve("manuals"), "collection_not_found"),
+        (lambda: stores.retrieve("vs_" + "x" * 99), "collection_not_found"),
+        (lambda: stores.update("vs_nobody", name="x"), "collection_not_found"),
+        (lambda: stores.delete("vs_nobody"), "collection_not_found"),
+        (lambda: stores.search("vs_nobody", query="x"), "collection_not_found"),
+        (lambda: stores.create(file_ids=["file-0"]), "document_not_found"),
+        (lambda: files.create("vs_nobody", file_id="file-0"), "collection_not_found"),
+        (lambda: files.create(store, file_id="file-0"), "document_not_found"),
+        (lambda: files.list("vs_nobody"), "collection_not_found"),
+        (lambda: files.retrieve("file-0", vector_store_id=store), "document_not_found"),
+        (lambda: files.update("file-0", vector_store_id=store, attributes={}), "document_not_found"),
+        (lambda: files.delete("file-0", vector_store_id=store), "document_not_found"),
+        (lambda: client.files.retrieve("file-0"), "document_not_found"),
+        (lambda: client.files.retrieve("nonsense"), "document_not_found"),
+        (lambda: client.files.content("file-0"), "document_not_found"),
+        (lambda: client.files.delete("file-0"), "document_not_found"),
+    ]
+    for call, code in missing:
+        with pytest.raises(NotFoundError) as raised:
+            await call()
+
+        assert raised.value.code == code
+
+
+async def test_a_form_without_a_file_is_refused(desk: Desk) -> None:
+    async with sdk(desk) as client:
+        for body in ({"data": {"purpose": "assistants"}}, {"json": {"purpose": "assistants"}}, {"content": b""}):
+            response = await client._client.post(f"{client.base_url}files", **body)
+
+            assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_request")
+
+
+async def test_bad_bodies_are_refused_everywhere(desk: Desk) -> None:
+    """An absent body makes a store without a name."""
+    paths = ("", "/vs_manuals", "/vs_manuals/search", "/vs_manuals/files", "/vs_manuals/files/file-0")
+    async with desk.served() as url, aiohttp.ClientSession() as http:
+        stores = [f"{url}/v1/vector_stores{path}" for path in paths]
+        refused = {(address, name): (400, "invalid_request") for address in stores for name in BAD_BODIES}
+        refused |= {(address, "huge"): (413, "body_too_large") for address in stores}
+        del refused[stores[0], "empty"]
+        refused[f"{url}/v1/files", "not an object"] = (400, "invalid_request")
+        for (address, name), expected in refused.items():
+            body = io.BytesIO(BAD_BODIES.get(name, HUGE_BODY))
+            async with http.post(address, data=body, headers={"content-type": "application/json"}) as response:
+                told = (response.status, (await response.json())["error"]["code"])
+
+            assert told == expected, (address, name)
+
+
+async def test_a_file_of_30_mb_is_a_413(desk: Desk) -> None:
+    form = aiohttp.FormData({"purpose": "assistants"})
+    form.add_field("file", io.BytesIO(HUGE_BODY), filename="huge.md")
+    async with (
+        desk.served() as url,
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/v1/files", data=form) as response,
+    ):
+        assert (response.status, (await response.json())["error"]["code"]) == (413, "body_too_large")
+
+
+async def test_ids_that_could_lead_elsewhere_name_nothing(desk: Desk) -> None:
+    async with desk.served() as url, aiohttp.ClientSession() as http:
+        for bad in BAD_IDS:
+            for path in (f"vector_stores/{bad}", f"vector_stores/vs_{bad}", f"files/{bad}", f"files/file-{bad}"):
+                async with http.get(URL(f"{url}/v1/{path}", encoded=True)) as response:
+                    assert response.status == 404, path

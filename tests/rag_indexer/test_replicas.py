@@ -1,0 +1,123 @@
+"""Two rag-indexers on one Qdrant server."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from qdrant_client import AsyncQdrantClient
+
+from rag_indexer.adapters.qdrant_passages import QdrantCollections
+from sage_contracts import index as wire
+from sage_contracts.errors import BuildRunning
+from tests.rag_indexer.parts import Desk, desk_over, written
+
+pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+
+FILES = {
+    "zebra.md": "# Zebra\nA zebra is striped.\n",
+    "deep/giraffe.md": "# Giraffe\nA giraffe is tall.\n",
+    "notes.txt": "Notes about engines and gateways.\n",
+}
+
+
+@pytest.fixture
+async def desks(tmp_path: Path) -> AsyncGenerator[tuple[Desk, Desk]]:
+    docs = written(tmp_path / "docs", FILES)
+    client = AsyncQdrantClient(":memory:")
+    found = [desk_over(QdrantCollections(client), docs, tmp_path / name) for name in ("one", "two")]
+    yield found[0], found[1]
+    for desk in found:
+        desk.encoder.release()
+        await desk.builds.close()
+    await client.close()
+
+
+async def build(desk: Desk, **changes: object) -> wire.Built:
+    return await desk.builds.build(wire.BuildRequest(**changes))  # type: ignore[arg-type]
+
+
+async def paths(desk: Desk, query: str) -> list[str]:
+    found = await desk.searches.find(wire.SearchRequest(query=query))
+    return [passage.source.path for passage in found.passages]
+
+
+async def test_what_one_has_built_the_other_serves_and_changes(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    same = await build(other)
+    written(one.docs, {"zebra.md": "# Lion\nA lion roars.\n"})
+    (one.docs / "notes.txt").rename(one.docs / "words.txt")
+    changed = await build(other)
+
+    assert (same.status, other.parser.parsed) == ("already_exists", ["zebra.md"])
+    assert changed.message == "1 files read, 1 moved, 0 removed, 1 unchanged"
+    assert (await paths(one, "roars"), await paths(one, "engines gateways")) == (["zebra.md"], ["words.txt"])
+    assert await paths(one, "striped") == []
+
+
+@pytest.mark.parametrize("wait", [True, False])
+async def test_while_one_builds_the_other_is_told_so_and_harms_nothing(desks: tuple[Desk, Desk], wait: bool) -> None:
+    one, other = desks
+    one.encoder.hold()
+    building = asyncio.create_task(build(one))
+    assert await asyncio.to_thread(one.encoder.reached.wait, 10)
+    with pytest.raises(BuildRunning, match="another rag-indexer is changing the collection docs"):
+        await build(other, wait=wait)
+    with pytest.raises(BuildRunning):
+        await other.builds.delete()
+    one.encoder.release()
+    built = await building
+
+    status = await other.builds.status()
+
+    assert (built.status, await paths(other, "striped")) == ("built", ["zebra.md"])
+    assert (status.status, status.error, other.tally.builds) == ("ready", None, {})
+    assert (await build(other)).status == "already_exists"
+
+
+async def test_a_rebuild_by_one_is_never_a_gap_for_the_other(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    done = asyncio.Event()
+    found: list[list[str]] = []
+
+    async def searching() -> None:
+        while not done.is_set():
+            found.append(await paths(other, "striped"))
+            await asyncio.sleep(0)  # the client in memory never waits for anything by itself
+
+    searchers = [asyncio.create_task(searching()) for _ in range(4)]
+    for _ in range(3):
+        await build(one, force_rebuild=True)
+    done.set()
+    await asyncio.gather(*searchers)
+
+    assert len(found) > 10
+    assert set(map(tuple, found)) == {("zebra.md",)}
+
+
+async def test_a_rebuild_that_one_left_is_finished_by_the_other(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    written(one.docs, {f"{number:03}.md": f"# {number}\nIt is {number}.\n" for number in range(200)})
+    one.encoder.hold()
+    building = asyncio.create_task(build(one))
+    assert await asyncio.to_thread(one.encoder.reached.wait, 10)
+    one.encoder.fails_after = 100
+    one.encoder.release()
+    await asyncio.wait([building])
+    built = await build(other)
+
+    assert building.exception() is not None
+    assert (built.status, built.index.num_chunks if built.index else 0) == ("built", 203)
+    assert 0 < len(other.encoder.encoded) < 203
+
+
+async def test_a_rebuild_of_one_can_be_rolled_back_by_the_other(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    written(one.docs, {"zebra.md": "# Lion\nA lion roars.\n"})
+    await build(one, force_rebuild=True)
+    await other.builds.rollback(None)
+
+    assert (await paths(one, "striped"), await paths(one, "roars")) == (["zebra.md"], [])
