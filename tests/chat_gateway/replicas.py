@@ -4,24 +4,21 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
-
-from prometheus_client import CollectorRegistry
 
 from session_store.app import assemble, create_app
 from session_store.settings import Settings
 from tests.chat_gateway.stack import Answered, Gateway, gateway
-from tests.fakes.cluster import serve
+from tests.fakes.apps import served
 from tests.fakes.engine import FakeEngine
 from tests.fakes.redis_server import RedisServer
 
 
 @asynccontextmanager
 async def store(redis: RedisServer, port: int | None = None) -> AsyncGenerator[str]:
-    registry = CollectorRegistry()
-    config = Settings(redis_url=redis.url)
-    async with serve(create_app(assemble(config, registry), registry), port) as url:
+    async with served(create_app, partial(assemble, Settings(redis_url=redis.url)), port) as url:
         yield url
 
 

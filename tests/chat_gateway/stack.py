@@ -5,17 +5,17 @@ import io
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
 import msgspec
-from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from chat_gateway.app import assemble, create_app
 from chat_gateway.settings import Settings
 from sage_contracts import names, sse
-from tests.fakes.cluster import serve
+from tests.fakes.apps import served
 from tests.fakes.engine import FakeEngine
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.services import FakeServices, fake_services
@@ -146,8 +146,7 @@ async def gateway(
         services.serves(*embedders, kind="embedding")
         urls = dict.fromkeys(("session_store_url", "rag_indexer_url", "control_plane_url"), services.url)
         config = Settings(**{"redis_url": redis.url, **urls, **settings})
-        registry = CollectorRegistry()
-        url = await stack.enter_async_context(serve(create_app(assemble(config, registry), registry)))
+        url = await stack.enter_async_context(served(create_app, partial(assemble, config)))
         http = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         )

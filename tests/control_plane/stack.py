@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
-from prometheus_client import CollectorRegistry
 
 from control_plane.app import assemble, create_app
 from control_plane.settings import Settings
@@ -20,7 +20,8 @@ from sage_contracts.call import Empty
 from sage_contracts.fleet import Fleet
 from sage_contracts.management import Engine, RegisterEngine, StartEngine, StopEngine, Stopped
 from tests.control_plane.engines import ScriptedEngine
-from tests.fakes.cluster import accepts, free_port, serve
+from tests.fakes.apps import served
+from tests.fakes.cluster import accepts, free_port
 
 T = TypeVar("T")
 
@@ -86,9 +87,7 @@ async def eventually(ask: Callable[[], Awaitable[T | None]], *, seconds: float =
 @asynccontextmanager
 async def control_plane(redis_url: str, folder: Path, **settings: Any) -> AsyncGenerator[ControlPlane]:
     config = Settings(**{**BRISK, "redis_url": redis_url, "data_dir": str(folder), **settings})
-    registry = CollectorRegistry()
-    app = create_app(assemble(config, registry), registry)
-    async with serve(app) as url, aiohttp.ClientSession() as http:
+    async with served(create_app, partial(assemble, config)) as url, aiohttp.ClientSession() as http:
         yield ControlPlane(url, http)
 
 

@@ -34,7 +34,7 @@ from rag_indexer.domain.vector_stores import VectorStores
 from rag_indexer.domain.watching import Watching
 from sage_chassis.health import Health
 from sage_contracts.errors import EncoderAway
-from tests.fakes.cluster import serve
+from tests.fakes.apps import served
 from tests.rag_indexer.text_parser import TextParser
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -222,7 +222,7 @@ class Desk:
             Health("rag-indexer"),
             recollections or Recollections(store=NoRecollections(), encoder=self.encoder, terms=WordTerms()),
         )
-        return serve(create_app(nullcontext(parts)))
+        return served(create_app, lambda _: nullcontext(parts))
 
 
 class CountingParser(TextParser):

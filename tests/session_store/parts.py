@@ -44,7 +44,7 @@ from session_store.domain.sessions import Sessions
 from session_store.domain.transfers.transfers import Transfers
 from session_store.domain.turns import Times, Turns
 from session_store.domain.views import message_of
-from tests.fakes.cluster import serve
+from tests.fakes.apps import served
 
 NOON = 1_800_000_000
 """When the tests' clock begins, in seconds."""
@@ -187,7 +187,7 @@ class Desk:
         parts = Parts(
             Health("session-store"), self.sessions, self.branching, self.turns, self.remembering, self.transfers
         )
-        return serve(create_app(nullcontext(parts)))
+        return served(create_app, lambda _: nullcontext(parts))
 
 
 def memory_store(clock: Clock) -> Store:
