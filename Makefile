@@ -5,9 +5,6 @@ BIN := $(VENV)/bin
 PROJECTS := pyproject.toml constraints.txt deploy/packages.py $(wildcard proto-free-contracts/pyproject.toml services/*/pyproject.toml)
 PACKAGES := sage_contracts sage_chassis sage_cli sage_client chat_gateway session_store rag_indexer control_plane
 PYTEST := $(BIN)/python -m pytest
-SLOW := $(addprefix tests/,system compose cli/test_stack.py rag_indexer/test_process.py \
-	chassis/test_redis_topologies.py session_store/adapters/test_topologies.py \
-	control_plane/test_life.py control_plane/test_launches.py control_plane/test_failures.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -26,11 +23,11 @@ status: $(VENV)/.runtime ## every process and engine
 
 ##@ Check
 .PHONY: test test-fast coverage lint types check bench eval-rag
-test: $(VENV)/.dev ## every test; Docker's are skipped where no Docker runs
-	$(PYTEST) -q
+test: test-fast ## every test; Docker's are skipped where no Docker runs
+	$(PYTEST) -q -m slow -n 2 --dist loadfile
 
 test-fast: $(VENV)/.dev ## the inner loop, about a minute: no whole stack, no containers, no processes that live and die
-	$(PYTEST) -q -x -n 4 --dist worksteal $(addprefix --ignore ,$(SLOW))
+	$(PYTEST) -q -m "not slow" -n 3 --dist worksteal --ignore tests/system --ignore tests/compose
 
 coverage: $(VENV)/.dev ## branch coverage of what runs in the tests' own process
 	$(PYTEST) -q -n 2 --ignore tests/system --ignore tests/compose --ignore tests/cli/test_stack.py --cov --cov-report=term:skip-covered

@@ -154,6 +154,7 @@ async def test_readiness_is_decided_by_the_required_checks(
             assert live.status == 200
 
 
+@pytest.mark.slow
 async def test_a_check_that_hangs_is_a_failed_check() -> None:
     async def hanging() -> Check:
         await asyncio.Event().wait()

@@ -8,6 +8,7 @@ import pytest
 from sage_chassis import background
 
 
+@pytest.mark.slow
 async def test_a_loop_that_fails_is_logged_and_begun_again(caplog: pytest.LogCaptureFixture) -> None:
     again = asyncio.Event()
     runs = 0

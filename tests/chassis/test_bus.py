@@ -50,6 +50,7 @@ async def test_a_hint_that_cannot_be_sent_is_not_an_error() -> None:
 
 
 @pytest.mark.parametrize("fault", ["killed", "hung"])
+@pytest.mark.slow
 async def test_redis_away_is_known_within_two_seconds(fault: str) -> None:
     with redis_server() as server:
         redis = redis_client.connect(server.url)

@@ -22,6 +22,8 @@ from tests.fakes.redis_server import (
     redis_sentinels,
 )
 
+pytestmark = pytest.mark.slow
+
 KEYS = [f"key{number}" for number in range(30)]
 
 

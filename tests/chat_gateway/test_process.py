@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import msgspec
 import psutil
+import pytest
 
 from sage_contracts.sse import DONE
 from tests.chat_gateway.stack import CHAT, chat_body, first_frames, within
@@ -17,6 +18,8 @@ from tests.fakes.cluster import accepts, free_port
 from tests.fakes.engine import Script, fake_engine
 from tests.fakes.redis_server import RedisServer
 from tests.fakes.services import FakeServices, fake_services
+
+pytestmark = pytest.mark.slow
 
 
 @asynccontextmanager

@@ -12,6 +12,8 @@ from tests.chat_gateway.stack import CHAT, chat_body, first_frames, gateway, wit
 from tests.fakes.engine import FakeEngine, Script
 from tests.fakes.redis_server import RedisServer, redis_server
 
+pytestmark = pytest.mark.slow
+
 KEY = {"Idempotency-Key": "k1"}
 
 

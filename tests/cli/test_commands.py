@@ -151,6 +151,7 @@ async def test_a_model_or_a_preset_is_started_as_it_is_named() -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.slow
 async def test_a_followed_log_tells_each_line_once_until_the_engine_is_gone(
     as_json: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -243,6 +244,7 @@ def test_every_exit_code_is_documented(code: int) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.slow
 def test_shells_complete_the_command(shell: str) -> None:
     told = subprocess.run(
         [SAGE], env=os.environ | {"_SAGE_COMPLETE": f"source_{shell}"}, capture_output=True, text=True, check=True

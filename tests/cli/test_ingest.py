@@ -247,6 +247,7 @@ async def test_a_collection_is_watched_and_left_alone_again(tmp_path: Path, caps
     assert "--no-watch" in told
 
 
+@pytest.mark.slow
 async def test_ctrl_c_gives_the_build_up(tmp_path: Path) -> None:
     async with running(Index(events=[PROGRESS], endless=True)) as index:
         process = await asyncio.create_subprocess_exec(
@@ -261,6 +262,7 @@ async def test_ctrl_c_gives_the_build_up(tmp_path: Path) -> None:
     assert index.asked[-1][0] == "POST /admin/index/cancel"
 
 
+@pytest.mark.slow
 async def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     async with running(Index(events=[PROGRESS], endless=True)) as index:

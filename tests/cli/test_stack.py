@@ -18,6 +18,8 @@ from sage_cli.supervision import leftovers
 from tests.fakes.cluster import free_port
 from tests.fakes.stack import SAGE, Stack, described, local_stack
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = {"supervisord", "valkey", "nginx", "engine", "chat-gateway", "session-store", "rag-indexer", "control-plane"}
 MEGABYTE = 1024 * 1024
 

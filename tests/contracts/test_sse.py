@@ -12,6 +12,7 @@ endings = st.sampled_from([b"\n\n", b"\r\n\r\n"])
 
 
 @given(st.lists(st.tuples(frame_data, endings), max_size=20), st.data())
+@pytest.mark.slow
 def test_any_cut_gives_the_same_frames(parts: list[tuple[str, bytes]], cuts: st.DataObject) -> None:
     whole = [b"data: " + text.encode() + ending for text, ending in parts]
     stream = b"".join(whole)

@@ -18,6 +18,8 @@ from tests.control_plane.stack import ControlPlane, control_plane, eventually, p
 from tests.fakes.cluster import free_port
 from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
 
+pytestmark = pytest.mark.slow
+
 BASE = "/v1/management"
 
 

@@ -24,6 +24,8 @@ from tests.control_plane.stack import ControlPlane, control_plane, eventually
 from tests.fakes.cluster import free_port
 from tests.fakes.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 START = "/v1/management/engines/start"
 ENGINE = (sys.executable, "-m", "tests.control_plane.engines", "--port", "{port}")
 

@@ -20,6 +20,8 @@ from tests.control_plane.engines import ScriptedEngine, scripted_engine
 from tests.control_plane.stack import ControlPlane, control_plane, eventually, process
 from tests.fakes.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 BASE = "/v1/management/engines"
 
 

@@ -18,6 +18,8 @@ from rag_indexer.settings import Settings
 from tests.fakes.cluster import free_port, serve
 from tests.rag_indexer.parts import written
 
+pytestmark = pytest.mark.slow
+
 GATEWAY = {"gateway.md": "# Gateway\n\nThe gateway listens on port 8000 and chooses an engine for each request.\n"}
 ZEBRA = {"zebra.md": "# Zebra\n\nA zebra is an animal with stripes, and it runs fast.\n"}
 

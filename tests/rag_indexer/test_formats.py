@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from rag_indexer.app import assemble
@@ -12,6 +13,8 @@ from rag_indexer.settings import Settings
 from sage_contracts.index import BuildRequest, SearchRequest
 from tests.rag_indexer import files
 from tests.rag_indexer.parts import written
+
+pytestmark = pytest.mark.slow
 
 GOOD: dict[str, str | bytes] = {
     "guide.md": "---\ntags: [radiators]\n---\n# Bleeding\n\nOpen the valve with the brass key until water comes.\n",

@@ -18,6 +18,8 @@ import pytest
 from tests.fakes.cluster import free_port
 from tests.rag_indexer.parts import written
 
+pytestmark = pytest.mark.slow
+
 PARAGRAPH = "A sentence about engines, sessions and gateways stands here for a while. " * 30
 
 

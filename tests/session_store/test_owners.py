@@ -16,6 +16,8 @@ from session_store.routes import sessions, turns
 from session_store.settings import Settings
 from tests.fakes.cluster import serve
 
+pytestmark = pytest.mark.slow
+
 OWNERS = [f"owner{number:02}" for number in range(100)]
 CANCELLED = 5_000
 AT_ONCE, FINISHED = 50, 5

@@ -19,6 +19,8 @@ from session_store.settings import Settings
 from tests.fakes.cluster import free_port, serve
 from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
 
+pytestmark = pytest.mark.slow
+
 ASKED = [{"role": "user", "content": "hello"}]
 ANSWER = {"role": "assistant", "content": "hello yourself"}
 OPEN = {"turn_id": "1", "messages": ASKED, "digest": "d"}

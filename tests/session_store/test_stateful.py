@@ -321,6 +321,7 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("adapter", ["memory", "redis"])
+@pytest.mark.slow
 def test_sessions_never_differ_from_a_simple_model(adapter: str, request: pytest.FixtureRequest) -> None:
     url = None if adapter == "memory" else request.getfixturevalue("redis_url")
     wanted = int(os.environ.get("STATEFUL_STEPS", "500"))

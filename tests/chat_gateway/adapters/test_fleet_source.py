@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from sage_contracts.errors import ServiceUnavailable
 from sage_contracts.names import FLEET_CHANNEL
 from tests.chat_gateway.stack import Gateway, gateway
@@ -52,6 +54,7 @@ async def test_hints_are_heard_again_after_a_restart_of_redis() -> None:
             await becomes(gate, "tiny", "more")
 
 
+@pytest.mark.slow
 async def test_a_control_plane_that_is_late_is_asked_again_soon(shared_redis: RedisServer) -> None:
     async with gateway(shared_redis, FakeEngine()) as gate:
         gate.services.failing["control"] = ServiceUnavailable("starting")

@@ -130,6 +130,7 @@ async def test_a_whole_answer_in_time(engines: OpenAIEngines) -> None:
 
 
 @pytest.mark.parametrize(("streamed", "error"), [(True, FirstByteTimeout), (False, RequestTimeout)])
+@pytest.mark.slow
 async def test_an_engine_that_says_nothing_is_given_up(
     engines: OpenAIEngines, streamed: bool, error: type[SageError]
 ) -> None:

@@ -174,6 +174,7 @@ def test_a_home_with_little_to_do_is_not_hot() -> None:
 
 
 @given(st.integers(1, 40), st.integers(2, 6), st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_no_engine_is_over_the_bound(groups: int, engines: int, random: Random) -> None:
     """Two hundred sessions arrive, each with one of some prefixes; none leaves."""
     in_flight, missed = _arrive(groups, engines, random)

@@ -150,6 +150,7 @@ async def test_each_completion_has_an_id_of_its_own(shared_redis: RedisServer) -
         ({"model": "tiny", "messages": [{}], "session_id": "a/b"}, "session_id"),
     ],
 )
+@pytest.mark.slow
 async def test_a_wrong_field_is_named(shared_redis: RedisServer, body: object, param: str | None) -> None:
     engine = FakeEngine()
     async with gateway(shared_redis, engine) as gate:

@@ -233,6 +233,7 @@ async def test_a_client_that_leaves_a_flood_stops_the_engine(shared_redis: Redis
         await within(engine.left)
 
 
+@pytest.mark.slow
 async def test_no_engine_is_kept_busy_by_requests_that_are_over(shared_redis: RedisServer) -> None:
     engine = FakeEngine(script=Script(words=("x",), silent_after=1))
     engine.next_scripts = [Script(), Script(cut_after=1), Script(status=400), Script(cut_at_once=True)]

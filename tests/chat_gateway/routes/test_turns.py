@@ -407,6 +407,7 @@ async def test_a_chat_without_a_session_does_not_notice_a_store_that_hangs(share
     assert seconds < 2
 
 
+@pytest.mark.slow
 async def test_many_turns_of_one_session_at_once_are_all_stored_one_after_the_other(
     shared_redis: RedisServer,
 ) -> None:

@@ -251,6 +251,7 @@ def test_there_are_a_hundred_hostile_addresses() -> None:
 
 
 @pytest.mark.parametrize("host", HOSTILE)
+@pytest.mark.slow
 async def test_a_hostile_address_is_refused_and_not_connected_to(plane: ControlPlane, host: str) -> None:
     with connections() as connected:
         status, told = await plane.ask("POST", REGISTER, json={"host": host, "port": 9, "model_id": "m"})

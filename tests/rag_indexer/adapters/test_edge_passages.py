@@ -341,6 +341,7 @@ def test_versions_are_numbered_on(tmp_path: Path) -> None:
     data_folder.sync(tmp_path)
 
 
+@pytest.mark.slow
 async def test_a_shard_that_was_changed_too_often_is_renewed(tmp_path: Path) -> None:
     many = [entry(f"{number % 7}.md", f"passage number{number}") for number in range(3_000)]
     async with opened(tmp_path) as passages:

@@ -21,6 +21,8 @@ from rag_indexer.domain.ports import Parser, Unreadable
 from sage_contracts.errors import Unavailable
 from tests.rag_indexer import files
 
+pytestmark = pytest.mark.slow
+
 MEGABYTE = 1 << 20
 
 

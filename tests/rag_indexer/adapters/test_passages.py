@@ -401,6 +401,7 @@ FILTERED = [
 
 
 @pytest.mark.parametrize(("chosen", "expected"), FILTERED)
+@pytest.mark.slow
 async def test_filters_keep_what_they_say(passages: Passages, chosen: Filters, expected: set[str]) -> None:
     one, two = entry("one", "an animal"), entry("two", "an animal")
     about_one: Meta = {"team": "a", "tags": ["x"], "year": 2026, "draft": False, "a.b": "dot"}
@@ -430,6 +431,7 @@ async def test_a_deleted_index_is_gone_and_another_can_be_made(passages: Passage
     assert await found(passages, "zebra") == ["a zebra is striped"]
 
 
+@pytest.mark.slow
 async def test_a_search_never_meets_a_gap_while_versions_change(passages: Passages) -> None:
     await published(passages)
     done = asyncio.Event()

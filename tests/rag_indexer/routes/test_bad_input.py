@@ -42,6 +42,7 @@ async def test_a_body_that_asks_for_nothing_known_is_a_400(url: str, path: str, 
 
 
 @pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.slow
 async def test_a_body_of_30_mb_is_a_413(url: str, path: str) -> None:
     assert await refused(url + path, HUGE_BODY) == (413, "body_too_large")
 

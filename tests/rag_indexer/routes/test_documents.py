@@ -121,6 +121,7 @@ async def test_a_document_is_listed_told_and_deleted_with_its_passages(client: C
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("key", ["0" * 24, "a.json", "x" * 300, "0" * 24 + "?collection=other"])
+@pytest.mark.slow
 async def test_a_document_that_is_not_there_is_a_404(client: Client, method: str, key: str) -> None:
     await upload(client, {"name": "a.md", "text": "A zebra.\n"})
     status, refused = await client.ask(method, f"{ROUTE}/{key}")
@@ -140,6 +141,7 @@ async def test_a_document_that_is_not_there_is_a_404(client: Client, method: str
         ("x" * 240 + ".md", "x" * 197 + ".md"),
     ],
 )
+@pytest.mark.slow
 async def test_names_are_cleaned(client: Client, tmp_path: Path, given: str, kept: str) -> None:
     status, uploaded = await upload(client, {"name": given, "text": "A zebra is striped.\n"})
 

@@ -132,6 +132,7 @@ async def test_a_question_finds_the_file_that_answers_it(desk: Desk, query: str,
         "🙂" * 50,
     ],
 )
+@pytest.mark.slow
 async def test_a_question_about_something_else_finds_nothing(desk: Desk, query: str) -> None:
     status, answer = await search(desk, {"query": query})
 

@@ -15,6 +15,8 @@ from session_store.domain.records import MICROS, Record
 from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
 from tests.session_store.parts import NOON, Store, append, key, redis_client, redis_store, texts, turn_of
 
+pytestmark = pytest.mark.slow
+
 NOW = NOON * MICROS
 
 WHOLE = Whole(record=Record(session_id="new", created_us=NOW, active_us=NOW), log=[], branches={"main": BranchState()})

@@ -146,6 +146,7 @@ async def test_removal_spares_a_session_that_the_index_thinks_idle(redis: Redis,
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 async def test_after_any_race_the_index_holds_exactly_the_sessions_that_exist(
     redis: Redis, store: Store, seed: int
 ) -> None:
@@ -210,6 +211,7 @@ async def test_a_full_redis_stores_nothing_by_halves(redis: Redis, store: Store)
     assert not (await append(store, key(), turn_of("2", "y"))).repeated
 
 
+@pytest.mark.slow
 async def test_more_callers_than_connections_wait_their_turn(redis_url: str) -> None:
     async with redis_client(redis_url, max_connections=4) as client:
         store = redis_store(client)

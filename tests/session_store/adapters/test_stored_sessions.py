@@ -99,6 +99,7 @@ async def test_a_repeat_after_a_clear_is_still_one(place: Store) -> None:
     assert (await place.sessions.totals("local")).messages == 1
 
 
+@pytest.mark.slow
 async def test_the_last_thousand_turns_are_remembered(place: Store) -> None:
     for number in range(1_102):
         await append(place, key(), turn_of(str(number), "x"))
@@ -243,6 +244,7 @@ async def test_a_page_after_a_place_that_is_gone_goes_on_from_there(place: Store
     assert [record.session_id for _, record in page.entries] == ["s1", "s0"]
 
 
+@pytest.mark.slow
 async def test_idle_sessions_are_removed_the_oldest_first(place: Store) -> None:
     for number in range(250):
         await append(place, key(f"s{number:03}"), turn_of("1", "x", now_us=NOW + number))

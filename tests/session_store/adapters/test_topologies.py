@@ -25,6 +25,8 @@ from tests.fakes.redis_server import (
 from tests.session_store.adapters import test_stored_sessions, test_stored_turns
 from tests.session_store.parts import Clock, Desk, Store, append, desk_over, exchange, key, redis_store, turn_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RedisCluster]:

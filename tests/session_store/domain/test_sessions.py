@@ -99,6 +99,7 @@ async def test_a_search_looks_through_what_was_said(desk: Desk) -> None:
     assert of_nobody.sessions == []
 
 
+@pytest.mark.slow
 async def test_a_search_goes_on_where_the_page_before_ended(desk: Desk) -> None:
     total = SEARCHED_AT_MOST + 70
     for number in range(total):

@@ -39,6 +39,7 @@ async def test_what_does_not_fit_is_counted(desk: Desk) -> None:
     assert told.tokens <= 30
 
 
+@pytest.mark.slow
 async def test_instructions_are_told_however_old_they_are(desk: Desk) -> None:
     await commit(desk, "0", [said("system", "be brief"), *exchange("q0")])
     for number in range(1, 200):

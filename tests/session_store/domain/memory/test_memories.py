@@ -81,6 +81,7 @@ async def test_what_fell_out_of_the_window_is_recalled(any_desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("budget", [0, 1, 40, 100, 300, 4_000])
+@pytest.mark.slow
 async def test_window_and_hits_together_keep_to_the_budget(any_desk: Desk, budget: int) -> None:
     await fallen_out(any_desk)
 
@@ -308,6 +309,7 @@ async def test_the_window_makes_no_room_for_what_is_not_there(place: Store, cloc
 
 
 @pytest.mark.parametrize("backend", FURTHER)
+@pytest.mark.slow
 async def test_a_window_that_fills_the_budget_makes_room_for_what_bears(
     place: Store, clock: Clock, backend: Backend
 ) -> None:

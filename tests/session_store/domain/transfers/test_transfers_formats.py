@@ -46,6 +46,7 @@ def shape(conversation: Conversation) -> object:
 
 @given(conversations())
 @settings(max_examples=150, deadline=None)
+@pytest.mark.slow
 def test_our_own_format_brings_all_of_it_back(conversation: Conversation) -> None:
     kind, (found,) = taken_in(wired(own.told(conversation)))
 
@@ -64,6 +65,7 @@ def test_our_own_format_brings_all_of_it_back(conversation: Conversation) -> Non
 
 @given(conversations())
 @settings(max_examples=80, deadline=None)
+@pytest.mark.slow
 def test_what_was_taken_in_is_told_the_same_again(conversation: Conversation) -> None:
     once = wired(own.told(conversation))
 
@@ -103,6 +105,7 @@ def merged(messages: list[Message]) -> list[dict[str, Any]]:
 
 @given(conversations())
 @settings(max_examples=150, deadline=None)
+@pytest.mark.slow
 def test_openai_items_bring_the_messages_back(conversation: Conversation) -> None:
     said = [message for message in trunk(conversation) if message.role == "assistant" or message.extra is UNSET]
     if not said:
@@ -116,6 +119,7 @@ def test_openai_items_bring_the_messages_back(conversation: Conversation) -> Non
 
 @given(conversations())
 @settings(max_examples=80, deadline=None)
+@pytest.mark.slow
 def test_openais_own_client_reads_the_items(conversation: Conversation) -> None:
     listed = ConversationItemList.model_validate(wired(openai_items.told(trunk(conversation))))
 
@@ -124,6 +128,7 @@ def test_openais_own_client_reads_the_items(conversation: Conversation) -> None:
 
 @given(conversations(roles=("user", "assistant")))
 @settings(max_examples=150, deadline=None)
+@pytest.mark.slow
 def test_open_webui_brings_the_tree_back(conversation: Conversation) -> None:
     (chat,) = open_webui.told(conversation)
     kind, (found,) = taken_in(wired([chat]))
@@ -158,6 +163,7 @@ def _children(shown: dict[str, Any], parent: str) -> list[str]:
 
 @given(conversations(roles=("system", "user", "assistant")))
 @settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_what_open_webui_has_given_back_it_gives_back_again(conversation: Conversation) -> None:
     _, (once,) = taken_in(wired(open_webui.told(conversation)))
     _, (twice,) = taken_in(wired(open_webui.told(once)))
