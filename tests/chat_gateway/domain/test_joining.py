@@ -171,6 +171,36 @@ def test_without_trimming_a_longer_history_is_somebody_elses() -> None:
 
 
 @pytest.mark.parametrize(
+    ("incoming", "prompt", "new"),
+    [
+        pytest.param([u("1"), a("2"), u("3")], [u("3")], [u("3")], id="all is sent again"),
+        pytest.param([u("3")], [u("3")], [u("3")], id="only the new message is sent"),
+        pytest.param([u("3"), u("4")], [u("3"), u("4")], [u("3"), u("4")], id="no answer is sent again"),
+        pytest.param([s("A"), u("1"), a("2"), u("3")], [s("A"), u("3")], [s("A"), u("3")], id="with instructions"),
+        pytest.param([u("1"), a("2")], [u("1"), a("2")], [a("2")], id="an answer that is to be gone on with"),
+        pytest.param(
+            [u("1"), a("2"), u("3"), a(None, tool_calls=calls("c")), result("c")],
+            [u("3"), a(None, tool_calls=calls("c")), result("c")],
+            [result("c")],
+            id="the result of a call, told with its question",
+        ),
+    ],
+)
+def test_where_the_whole_history_was_left_out_the_last_answer_ends_what_is_known(
+    incoming: list[Said], prompt: list[Said], new: list[Said]
+) -> None:
+    told = joined([], incoming, dropped=4)
+
+    assert (told.prompt, told.new) == (prompt, new)
+
+
+def test_instructions_are_known_where_nothing_else_is_told() -> None:
+    told = joined(stored(s("A")), [s("A"), u("1"), a("2"), u("3")], dropped=2)
+
+    assert (told.prompt, told.new) == ([s("A"), u("3")], [u("3")])
+
+
+@pytest.mark.parametrize(
     "message", [{"role": "robot", "content": "x"}, {"content": "x"}, {"role": "user", "content": 5}, {"role": ["user"]}]
 )
 def test_a_message_that_cannot_be_stored_is_the_clients_fault(message: Said) -> None:

@@ -208,11 +208,14 @@ async def test_an_interrupted_grounded_answer_is_stored_as_it_was_seen(shared_re
     assert gate.services.sessions["s1"][1].content == CITED
 
 
-async def test_with_a_window_there_is_less_room_for_history(shared_redis: RedisServer) -> None:
-    async with gateway(shared_redis, FakeEngine(max_model_len=8192)) as gate:
+@pytest.mark.parametrize(("window", "passages"), [(8192, 1200), (2048, 682)])
+async def test_with_a_window_there_is_less_room_for_history(
+    shared_redis: RedisServer, window: int, passages: int
+) -> None:
+    async with gateway(shared_redis, FakeEngine(max_model_len=window)) as gate:
         await gate.chat("x" * 300, model="sage-default", session_id="s1", max_tokens=500)
 
-    assert [one.budget_tokens for one in gate.services.turns.opened] == [8192 - 108 - 500 - 1200]
+    assert [one.budget_tokens for one in gate.services.turns.opened] == [window - 108 - 500 - passages]
 
 
 async def test_an_answer_that_is_no_object_is_a_502(shared_redis: RedisServer) -> None:

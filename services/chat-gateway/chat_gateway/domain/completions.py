@@ -13,6 +13,7 @@ from chat_gateway.domain.counting import history_budget, tokens_of
 from chat_gateway.domain.dispatching import Dispatch, Opened, Sending
 from chat_gateway.domain.exchanges import Clock, Exchange, Measured, Passing
 from chat_gateway.domain.grounding import Grounding, Grounds, grounded
+from chat_gateway.domain.joining import asked_now, instructions
 from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
 from chat_gateway.domain.quoting import Quoter
 from chat_gateway.domain.reading import is_error, usage_of
@@ -135,8 +136,10 @@ class Completions:
     async def _turn(self, ask: Ask, route: Route, *, grounded: bool) -> Turn | Answered | None:
         if ask.session_id is None:
             return None
-        reserved = self._grounding.budget_tokens if grounded else 0
-        budget = history_budget(route.context_tokens, tokens_of(ask.messages), ask.answer_tokens, reserved)
+        window = route.context_tokens
+        reserved = self._grounding.budget(window) if grounded else 0
+        brought = tokens_of([*instructions(ask.messages), *asked_now(ask.messages)])
+        budget = history_budget(window, brought, ask.answer_tokens, reserved)
         return await self._turns.open(ask.session_id, ask.messages, ask.turn, budget_tokens=budget, model=route.model)
 
     async def _read(

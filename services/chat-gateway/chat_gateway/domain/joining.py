@@ -39,15 +39,18 @@ def joined(stored: Sequence[Message], incoming: Sequence[PromptMessage], *, drop
 
     The request's own instructions win over stored ones, and are new only when they differ. Of its other messages those
     that repeat the end of the history are not new; `dropped` tells that the store left out what was before `stored`.
+    Where it left out all that was said there is nothing to compare, and what stands up to the last answer is a repeat.
     """
     past = [told(message) for message in stored]
     spoken, saying = _spoken(past), _spoken(incoming)
     known = _latest_instructions(past)
-    own = [message for message in incoming if _instructs(message)]
+    own = instructions(incoming)
     changed = own if _keys(own) != _keys(known) else []
-    remainder = saying[_repeated(spoken, saying, more_was_stored=dropped > 0) :]
+    repeated = _repeated(spoken, saying, more_was_stored=dropped > 0)
+    remainder = saying[repeated:]
+    history = spoken or saying[_last_question(saying, repeated) : repeated]
     return Joined(
-        prompt=[*(own or known), *_consistent(spoken, remainder), *remainder],
+        prompt=[*(own or known), *_consistent(history, remainder), *remainder],
         new=[*changed, *remainder],
         sent=[*own, *remainder],
     )
@@ -58,6 +61,10 @@ def asked_now(incoming: Sequence[PromptMessage]) -> list[PromptMessage]:
     said = [message.get("role") for message in incoming]
     behind = len(said) - said[::-1].index("assistant") if "assistant" in said else 0
     return _spoken(incoming[behind:])
+
+
+def instructions(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    return [message for message in messages if _instructs(message)]
 
 
 def told(message: Message) -> PromptMessage:
@@ -109,6 +116,8 @@ def _repeated(spoken: Sequence[PromptMessage], saying: Sequence[PromptMessage], 
     """How many of the messages said now are the end of what was spoken; the last one always counts as new."""
     if len(saying) < 2:  # the usual case: there is nothing to compare
         return 0
+    if not spoken and more_was_stored:
+        return min(len(saying) - len(asked_now(saying)), len(saying) - 1)
     past, now = _keys(spoken), _keys(saying)
     for count in range(len(now) - 1, 0, -1):
         overlap = min(count, len(past))
@@ -117,6 +126,13 @@ def _repeated(spoken: Sequence[PromptMessage], saying: Sequence[PromptMessage], 
         if overlap and now[count - overlap : count] == past[-overlap:]:
             return count
     return 0
+
+
+def _last_question(saying: Sequence[PromptMessage], repeated: int) -> int:
+    """Where the dialog begins that is still under way behind what is repeated, as with the result of a tool."""
+    if any(message.get("role") == "user" for message in saying[repeated:]):
+        return repeated
+    return max((index for index, one in enumerate(saying[:repeated]) if one.get("role") == "user"), default=repeated)
 
 
 def _keys(messages: Sequence[PromptMessage]) -> list[tuple[object, ...]]:

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from chat_gateway.domain.errands import Errands, Lease
 from chat_gateway.domain.grounding import MAX_QUESTION, question_of
-from chat_gateway.domain.joining import Joined, PromptMessage, asked_now, joined, stored_form
+from chat_gateway.domain.joining import Joined, PromptMessage, asked_now, instructions, joined, stored_form
 from chat_gateway.domain.ports import History, Meter, TurnEnd
 from chat_gateway.domain.reading import Transcript
 from sage_contracts.errors import SageError, SessionNotFound, TurnLost, Unavailable
@@ -147,6 +147,7 @@ class Turns:
             branch=wish.branch,
             budget_tokens=budget_tokens,
             model=model,
+            has_instructions=bool(instructions(incoming)),
             wait_seconds=self._wait_seconds,
         )
         opening = self.errands.begin(self._history.open(session_id, request), waits=True)

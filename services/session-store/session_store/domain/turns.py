@@ -203,6 +203,7 @@ class Turns:
             question=asked.question,
             budget_tokens=asked.budget_tokens,
             model=asked.model,
+            has_instructions=asked.has_instructions,
         )
         recalled = await self._memories.recalled(question, further)
         return wire.TurnOpened(
