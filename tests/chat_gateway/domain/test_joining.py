@@ -230,6 +230,28 @@ def test_unknown_fields_are_told_again_but_not_what_a_model_thought() -> None:
     assert told(message) == {"role": "assistant", "content": "x", "function_call": extra["function_call"]}
 
 
+def cited(content: str, *places: tuple[int, int]) -> Message:
+    annotations = [{"url_citation": {"start_index": start, "end_index": end}} for start, end in places]
+    metadata = {"annotations": annotations}
+    return Message(id="m", role="assistant", timestamp=NOW, content=content, metadata=metadata)
+
+
+def test_links_of_an_earlier_answer_are_told_to_no_engine() -> None:
+    answer = "Yes [1](guide.md#use)."
+    past = [*stored(u("1")), cited(answer, (4, 21))]
+
+    for incoming in ([u("2")], [u("1"), a(answer), u("2")]):
+        told = joined(past, incoming)
+        assert (told.prompt, told.new) == ([u("1"), a("Yes."), u("2")], [u("2")])
+
+
+@pytest.mark.parametrize("annotations", ["x", ["x"], [{"url_citation": {"start_index": "0"}}], None])
+def test_annotations_of_another_shape_are_left_alone(annotations: object) -> None:
+    answer = Message(id="m", role="assistant", timestamp=NOW, content="[1](x)", metadata={"annotations": annotations})
+
+    assert joined([*stored(u("1")), answer], [u("2")]).prompt[1] == a("[1](x)")
+
+
 @pytest.mark.parametrize(
     ("incoming", "asked"),
     [

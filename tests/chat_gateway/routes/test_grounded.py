@@ -57,6 +57,17 @@ async def test_sources_come_before_the_text_and_places_after_it(shared_redis: Re
     assert answer.done
 
 
+async def test_the_sources_of_an_earlier_answer_are_not_taken_for_those_of_this_one(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=BLUE)
+    async with gateway(shared_redis, engine) as gate:
+        gate.services.finds("The sky is blue.")
+        await gate.chat("What colour?", model="sage-default", session_id="s1")
+        await gate.chat("Sure?", model="sage-default", session_id="s1")
+
+    assert gate.services.sessions["s1"][1].content == "It is blue [1](guide1.md#use-1)."
+    assert engine.seen[1].body["messages"][1] == {"role": "assistant", "content": "It is blue."}
+
+
 async def test_hostile_documents_stay_documents(shared_redis: RedisServer) -> None:
     """The engine repeats its whole prompt, documents and all: the worst an answer can be."""
     engine = FakeEngine()

@@ -1,6 +1,6 @@
 """Join what a session remembers and what a client sends now, whether or not it sends the history again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from chat_gateway.domain.citing import uncited
 from sage_contracts.errors import InvalidRequest
 from sage_contracts.sessions import Message, NewMessage
 
@@ -42,13 +43,14 @@ def joined(stored: Sequence[Message], incoming: Sequence[PromptMessage], *, drop
     Where it left out all that was said there is nothing to compare, and what stands up to the last answer is a repeat.
     """
     past = [told(message) for message in stored]
+    spoken_before = [_retold(message) for message in stored if message.role not in _INSTRUCTING]
     spoken, saying = _spoken(past), _spoken(incoming)
     known = _latest_instructions(past)
     own = instructions(incoming)
     changed = own if _keys(own) != _keys(known) else []
     repeated = _repeated(spoken, saying, more_was_stored=dropped > 0)
     remainder = saying[repeated:]
-    history = spoken or saying[_last_question(saying, repeated) : repeated]
+    history = spoken_before or saying[_last_question(saying, repeated) : repeated]
     return Joined(
         prompt=[*(own or known), *_consistent(history, remainder), *remainder],
         new=[*changed, *remainder],
@@ -80,6 +82,21 @@ def told(message: Message) -> PromptMessage:
     if not message.extra:
         return fields
     return fields | {name: value for name, value in message.extra.items() if name not in _NOT_TOLD_AGAIN | _KNOWN}
+
+
+def _retold(message: Message) -> PromptMessage:
+    """As told, but for the links of an answer from documents."""
+    fields = told(message)
+    if isinstance(message.content, str) and (places := list(_places(message.metadata.get("annotations")))):
+        fields["content"] = uncited(message.content, places)
+    return fields
+
+
+def _places(annotations: object) -> Iterator[tuple[int, int]]:
+    for one in annotations if isinstance(annotations, list) else []:
+        match one:
+            case {"url_citation": {"start_index": int(start), "end_index": int(end)}}:
+                yield start, end
 
 
 def stored_form(message: PromptMessage) -> NewMessage:
