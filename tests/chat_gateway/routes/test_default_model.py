@@ -85,7 +85,7 @@ async def test_passages_stand_at_the_tail_of_the_prompt(shared_redis: RedisServe
     assert last["content"].endswith("[1]\n> guide1.md - Use\n> The sky is blue.\n\nQuestion: What colour?")
 
 
-async def test_a_session_keeps_what_was_said_and_not_the_passages(shared_redis: RedisServer) -> None:
+async def test_a_session_keeps_what_was_said_and_links_are_not_told_again(shared_redis: RedisServer) -> None:
     engine = FakeEngine(script=BLUE)
     async with gateway(shared_redis, engine) as gate:
         gate.services.finds("The sky is blue.")
@@ -93,7 +93,7 @@ async def test_a_session_keeps_what_was_said_and_not_the_passages(shared_redis: 
             await gate.chat(question, model="sage-default", session_id="s1", stream=True)
 
     assert [one.content for one in gate.services.sessions["s1"]] == ["What colour?", CITED, "Sure?", CITED]
-    assert [one["content"] for one in engine.seen[1].body["messages"]][:2] == ["What colour?", CITED]
+    assert [one["content"] for one in engine.seen[1].body["messages"]][:2] == ["What colour?", "It is blue."]
     assert gate.services.sessions["s1"][1].metadata["context"] == {"evidence": True}
 
 

@@ -124,6 +124,19 @@ async def test_memory_is_searched_for_what_is_asked_now(shared_redis: RedisServe
     assert gate.services.turns.opened[0].question == "c"
 
 
+async def test_memory_is_searched_for_the_question_that_a_result_belongs_to(shared_redis: RedisServer) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    async with gateway(shared_redis, FakeEngine()) as gate:
+        messages = [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "2"},
+        ]
+        await gate.post(CHAT, {"model": "tiny", "session_id": "s1", "messages": messages})
+
+    assert gate.services.turns.opened[0].question == "a"
+
+
 @pytest.mark.parametrize("streams", [True, False])
 async def test_a_receipt_tells_what_the_prompt_is_made_of(shared_redis: RedisServer, streams: bool) -> None:
     async with gateway(shared_redis, FakeEngine()) as gate:

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 
@@ -19,6 +18,8 @@ from sage_contracts.errors import SageError, SessionNotFound, TurnLost, Unavaila
 from sage_contracts.names import BRANCH_HEADER, MAIN_BRANCH, SESSION_ID_HEADER
 from sage_contracts.sessions import Message, NewMessage
 from sage_contracts.turns import INTERRUPTED, CommitTurn, HeldTurn, OnConflict, OpenTurn, TurnOpened
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class Turns:
         request = OpenTurn(
             turn_id=uuid.uuid4().hex if wish.key is None else f"key:{wish.key}",
             messages=[stored_form(message) for message in asked],
-            question=question_of(asked)[:MAX_QUESTION],
+            question=question_of(incoming)[:MAX_QUESTION],
             digest=wish.digest,
             on_conflict=wish.on_conflict,
             branch=wish.branch,
@@ -211,18 +212,18 @@ class Turns:
             await self.given_back(session_id, held)
 
 
-@asynccontextmanager
 async def beside(
-    opening: Coroutine[Any, Any, Turn | Answered | None],
-) -> AsyncGenerator[asyncio.Task[Turn | Answered | None]]:
-    """A turn is opened while other work is done; should that fail, the turn is given back."""
-    task = asyncio.ensure_future(opening)
+    opening: Coroutine[Any, Any, Turn | Answered | None], work: Coroutine[Any, Any, T]
+) -> tuple[Turn | Answered | None, T]:
+    """A turn is opened while other work is done. Should one fail, the other is called off, and the turn given back."""
+    both = asyncio.ensure_future(opening), asyncio.ensure_future(work)
     try:
-        yield task
+        return await asyncio.gather(*both)
     except BaseException:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled() and task.exception() is None and isinstance(turn := task.result(), Turn):
+        for one in both:
+            one.cancel()
+        turn, _ = await asyncio.gather(*both, return_exceptions=True)
+        if isinstance(turn, Turn):
             turn.abandon()
         raise
 
