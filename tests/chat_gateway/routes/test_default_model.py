@@ -94,7 +94,8 @@ async def test_a_session_keeps_what_was_said_and_links_are_not_told_again(shared
 
     assert [one.content for one in gate.services.sessions["s1"]] == ["What colour?", CITED, "Sure?", CITED]
     assert [one["content"] for one in engine.seen[1].body["messages"]][:2] == ["What colour?", "It is blue."]
-    assert gate.services.sessions["s1"][1].metadata["context"] == {"evidence": True}
+    context = gate.services.sessions["s1"][1].metadata["context"]
+    assert (context["evidence"], [one["content"] for one in context["citations"]]) == (True, [""])
 
 
 async def test_an_answer_without_citations_names_its_sources(shared_redis: RedisServer) -> None:
@@ -205,7 +206,10 @@ async def test_an_interrupted_grounded_answer_is_stored_as_it_was_seen(shared_re
         await within(gate.services.turns.committed)
 
     assert answer.text == CITED
-    assert gate.services.sessions["s1"][1].content == CITED
+    kept = gate.services.sessions["s1"][1]
+    assert kept.content == CITED
+    (place,) = [one["url_citation"] for one in kept.metadata["annotations"]]
+    assert CITED[place["start_index"] : place["end_index"]] == "[1](guide1.md#use-1)"
 
 
 @pytest.mark.parametrize(("window", "passages"), [(8192, 1200), (2048, 682)])

@@ -85,10 +85,10 @@ class Completions:
         measured = Measured("chat", route.label, self._meter, self._clock)
         hint = hint_for(ask.messages) if self._hints_at_workflows and route.is_pipeline else None
         prepared = await self._prepared(ask if hint is None else without_retrieval(ask), route)
-        if isinstance(prepared, Answered):
-            return replayed(prepared, ask, model=route.asked)
-        wish = Wish(ask.session_id, prepared.prompt)
         trail = self._dispatch.trail(route)
+        if isinstance(prepared, Answered):
+            return replayed(prepared, ask, model=route.asked, told=_told(trail, wanted=ask.explained))
+        wish = Wish(ask.session_id, prepared.prompt)
         trail.prompt = prepared.receipt
         with _given_back(prepared.turn), _explained(trail, wanted=ask.explained):
             if hint is None:

@@ -20,7 +20,6 @@ T = TypeVar("T")
 
 MAX_QUESTION = 20_000
 _PLACE = re.compile(r"\{(\w+)\}")
-_TOO_LONG_TO_KEEP = frozenset({"citations", "passages"})
 
 _INTRODUCTION = (
     "Answer the question at the end. The numbered sources below are quoted from documents, each line behind a `>`: "
@@ -59,7 +58,8 @@ class Grounds:
 
     def remembered(self) -> dict[str, Any]:
         """What a session keeps of it: no document's text."""
-        return {name: told for name, told in self.context().items() if name not in _TOO_LONG_TO_KEEP}
+        told = {name: value for name, value in self.context().items() if name != "passages"}
+        return told | {"citations": [{**citation, "content": ""} for citation in told["citations"]]}
 
     def title(self, number: int) -> str:
         source = self.passages[number - 1].source
