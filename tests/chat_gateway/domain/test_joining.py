@@ -189,9 +189,23 @@ def test_without_trimming_a_longer_history_is_somebody_elses() -> None:
 def test_where_the_whole_history_was_left_out_the_last_answer_ends_what_is_known(
     incoming: list[Said], prompt: list[Said], new: list[Said]
 ) -> None:
-    told = joined([], incoming, dropped=4)
+    told = joined([], incoming, dropped=4, budget_tokens=0)
 
     assert (told.prompt, told.new) == (prompt, new)
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [(None, ["1", "2", "3", "4"]), (90, ["1", "2", "3", "4"]), (53, ["3", "4"]), (35, []), (0, [])],
+)
+def test_a_conversation_that_is_another_takes_the_place_of_the_oldest_dialogs(
+    budget: int | None, told: list[str]
+) -> None:
+    incoming = [u("another"), a("answer"), u("5")]
+    joint = joined(stored(u("1"), a("2"), u("3"), a("4")), incoming, budget_tokens=budget)
+
+    assert joint.prompt == [*(u(one) if one in "13" else a(one) for one in told), *incoming]
+    assert joint.new == incoming
 
 
 def test_instructions_are_known_where_nothing_else_is_told() -> None:

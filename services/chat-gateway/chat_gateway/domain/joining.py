@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from chat_gateway.domain.citing import uncited
+from chat_gateway.domain.counting import tokens_of
 from sage_contracts.errors import InvalidRequest
 from sage_contracts.sessions import Message, NewMessage
 
@@ -34,13 +35,22 @@ class Joined:
     sent: list[PromptMessage]
 
 
-def joined(stored: Sequence[Message], incoming: Sequence[PromptMessage], *, dropped: int = 0) -> Joined:
+def joined(
+    stored: Sequence[Message],
+    incoming: Sequence[PromptMessage],
+    *,
+    dropped: int = 0,
+    budget_tokens: int | None = None,
+) -> Joined:
     """
     Instructions first, then the history, then what is new.
 
     The request's own instructions win over stored ones, and are new only when they differ. Of its other messages those
     that repeat the end of the history are not new; `dropped` tells that the store left out what was before `stored`.
     Where it left out all that was said there is nothing to compare, and what stands up to the last answer is a repeat.
+
+    `stored` keeps to `budget_tokens` beside what is asked now; other messages that are new take the place of its oldest
+    dialogs.
     """
     past = [told(message) for message in stored]
     spoken_before = [_retold(message) for message in stored if message.role not in _INSTRUCTING]
@@ -50,6 +60,9 @@ def joined(stored: Sequence[Message], incoming: Sequence[PromptMessage], *, drop
     changed = own if _keys(own) != _keys(known) else []
     repeated = _repeated(spoken, saying, more_was_stored=dropped > 0)
     remainder = saying[repeated:]
+    others = tokens_of(remainder) - tokens_of(asked_now(incoming))
+    if others > 0 and budget_tokens is not None:
+        spoken_before = _newest(spoken_before, budget_tokens - others)
     history = spoken_before or saying[_last_question(saying, repeated) : repeated]
     return Joined(
         prompt=[*(own or known), *_consistent(history, remainder), *remainder],
@@ -143,6 +156,13 @@ def _repeated(spoken: Sequence[PromptMessage], saying: Sequence[PromptMessage], 
         if overlap and now[count - overlap : count] == past[-overlap:]:
             return count
     return 0
+
+
+def _newest(history: list[PromptMessage], budget_tokens: int) -> list[PromptMessage]:
+    """Its newest whole dialogs within the budget."""
+    beginnings = [index for index, message in enumerate(history) if message.get("role") == "user"]
+    fitting = (history[index:] for index in beginnings if tokens_of(history[index:]) <= budget_tokens)
+    return next(fitting, [])
 
 
 def _last_question(saying: Sequence[PromptMessage], repeated: int) -> int:

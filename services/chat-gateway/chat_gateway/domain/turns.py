@@ -166,7 +166,8 @@ class Turns:
         if opened.answered is not None:
             self._meter.turn("replayed")
             return Answered(session_id, opened.branch, opened.answered)
-        return Turn(opened, joined(opened.context.messages, incoming, dropped=opened.context.dropped), self)
+        told = opened.context
+        return Turn(opened, joined(told.messages, incoming, dropped=told.dropped, budget_tokens=budget_tokens), self)
 
     def lease(self, session_id: str, held: HeldTurn, seconds: float) -> Lease:
         return Lease(lambda: self._history.renew(session_id, held), seconds, self.errands)
