@@ -60,9 +60,9 @@ def joined(
     changed = own if _keys(own) != _keys(known) else []
     repeated = _repeated(spoken, saying, more_was_stored=dropped > 0)
     remainder = saying[repeated:]
-    others = tokens_of(remainder) - tokens_of(asked_now(incoming))
-    if others > 0 and budget_tokens is not None:
-        spoken_before = _newest(spoken_before, budget_tokens - others)
+    others = remainder[: max(0, len(remainder) - len(asked_now(incoming)))]
+    if others and budget_tokens is not None:
+        spoken_before = _newest(spoken_before, budget_tokens - tokens_of(others))
     history = spoken_before or saying[_last_question(saying, repeated) : repeated]
     return Joined(
         prompt=[*(own or known), *_consistent(history, remainder), *remainder],
