@@ -32,10 +32,12 @@ class OpenTurn(Struct, frozen=True, kw_only=True):
     `messages` are what is asked now: those of the request behind its last answer. They are stored as pending.
 
     `digest` is a hash of the whole request where its client named the turn (`Idempotency-Key`): the same `turn_id` with
-    another one is IdempotencyKeyReused. `question` is what memory is searched for. `budget_tokens` is what the engine
-    can still take beside the request's own messages, absent where its window is not known; `model` says whose tokenizer
-    counts them. `wait_seconds` bounds the wait of `queue`; with 0 the turn is had at once or not at all, and goes ahead
-    of nobody who waits.
+    another one is IdempotencyKeyReused. `question` is what memory is searched for; without one, as where the results of
+    tools come alone, it is what the user said last. `budget_tokens` is what the engine can still take beside `messages`
+    and the request's own instructions, absent where its window is not known; `model` says whose tokenizer counts them.
+    `has_instructions` says that the request brings its own: those stored are told
+    then whatever the budget, and take none of it, for they are there to be compared. `wait_seconds` bounds the wait of
+    `queue`; with 0 the turn is had at once or not at all, and goes ahead of nobody who waits.
     """
 
     turn_id: TurnId
@@ -47,6 +49,7 @@ class OpenTurn(Struct, frozen=True, kw_only=True):
     """Absent: the session's head branch."""
     budget_tokens: Annotated[int, Meta(ge=0)] | None = None
     model: str | None = None
+    has_instructions: bool = False
     wait_seconds: Annotated[float, Meta(ge=0)] = 60.0
 
 

@@ -30,7 +30,15 @@ def test_every_setting_says_what_it_is_for() -> None:
 
 @pytest.mark.parametrize("code", sorted(errors.tree()))
 def test_every_error_code_is_documented(code: str) -> None:
-    assert f"`{code}`" in (DOCS / "api.md").read_text()
+    assert re.search(
+        rf"^\| {errors.tree()[code].status} \| `{code}` \| .+\|$", (DOCS / "api.md").read_text(), re.MULTILINE
+    )
+
+
+def test_the_readme_names_every_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    assert [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name})" not in readme] == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -235,3 +235,74 @@ async def test_unknown_fields_come_back_from_the_store(shared_redis: RedisServer
         await both.chat("b")
 
     assert engine.seen[1].body["messages"][1] == {"role": "assistant", "content": "x", "refusal": "no"}
+
+
+@pytest.mark.parametrize(("model", "window"), [("sage-default", 2048), ("tiny", 600), ("tiny", 100)])
+async def test_a_conversation_sent_whole_is_stored_once_however_small_the_window(
+    shared_redis: RedisServer, model: str, window: int
+) -> None:
+    engine = FakeEngine(max_model_len=window, script=Script(words=("A ", "short ", "answer.")))
+    async with pair(shared_redis, engine) as both:
+        messages, kept = list[dict[str, str]](), list[int]()
+        for number in range(4):
+            messages.append({"role": "user", "content": f"question {number} " + "word " * 50})
+            answer = await both.gates[number % 2].post(
+                CHAT, {"model": model, "messages": messages, "session_id": both.session}
+            )
+            messages.append({"role": "assistant", "content": answer.text})
+            kept.append(len(await both.read()))
+
+    assert kept == [2, 4, 6, 8]
+
+
+async def test_a_conversation_sent_whole_is_stored_once_where_its_session_remembers_little(
+    shared_redis: RedisServer,
+) -> None:
+    engine = FakeEngine(script=Script(words=("ok",)))
+    async with pair(shared_redis, engine) as both:
+        memory = {"backend": "short_term", "budget_tokens": 20}
+        session = (await both.asked("POST", "/sessions", {"memory": memory}))["id"]
+        messages = list[dict[str, str]]()
+        for number in range(3):
+            messages.append({"role": "user", "content": f"question {number} " + "word " * 30})
+            await both.gates[0].post(CHAT, {"model": "tiny", "messages": messages, "session_id": session})
+            messages.append({"role": "assistant", "content": "ok"})
+        said = await both.said_in(session)
+
+    assert said == [one["content"] for one in messages]
+
+
+async def test_a_tools_result_is_stored_once_and_told_with_its_call_in_a_small_window(
+    shared_redis: RedisServer,
+) -> None:
+    engine = FakeEngine(max_model_len=100, script=Script(tool_calls=(("f", "{}"),)))
+    async with pair(shared_redis, engine) as both:
+        question = {"role": "user", "content": "call f " + "word " * 50}
+        asked = {"model": "tiny", "session_id": both.session}
+        called = await both.gates[0].post(CHAT, {**asked, "messages": [question]})
+        (call,) = called.body["choices"][0]["message"]["tool_calls"]
+        calling = {"role": "assistant", "content": None, "tool_calls": [call]}
+        result = {"role": "tool", "tool_call_id": call["id"], "content": "42"}
+        engine.script = Script(words=("fine",))
+        await both.gates[1].post(CHAT, {**asked, "messages": [question, calling, result]})
+        stored = await both.read()
+
+    assert [one["role"] for one in stored] == ["user", "assistant", "tool", "assistant"]
+    assert engine.seen[1].body["messages"] == [question, calling, result]
+
+
+async def test_a_long_system_prompt_sent_with_each_turn_is_stored_once_and_leaves_room_for_the_history(
+    shared_redis: RedisServer,
+) -> None:
+    engine = FakeEngine(max_model_len=1000, script=Script(words=("ok",)))
+    system = {"role": "system", "content": "rule " * 250}
+    async with pair(shared_redis, engine) as both:
+        for number in range(3):
+            question = {"role": "user", "content": f"q{number}"}
+            await both.gates[0].post(
+                CHAT, {"model": "tiny", "messages": [system, question], "session_id": both.session}
+            )
+        stored = await both.read()
+
+    assert [one["role"] for one in stored] == ["system", *["user", "assistant"] * 3]
+    assert [one["content"] for one in engine.seen[2].body["messages"][1:]] == ["q0", "ok", "q1", "ok", "q2"]

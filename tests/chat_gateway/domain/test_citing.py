@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat_gateway.domain.citing import Citer, Span
+from chat_gateway.domain.citing import Citer, Span, uncited
 
 URLS = ("a.md#x", "b.md", "a.md#x")
 
@@ -107,3 +107,25 @@ def test_where_the_pieces_are_cut_does_not_matter(text: str, data: st.DataObject
 @given(st.text(alphabet="]()`\\ 012,9ab\n!", max_size=60))
 def test_a_text_without_opening_bracket_stays_as_it_is(text: str) -> None:
     assert cited(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("blue [1], and [2] wet.", "blue, and wet."),
+        ("both [1, 2].", "both."),
+        ("x[7](y) is code `x[1](y)`", "x is code `x[1](y)`"),
+        ("blue.", "blue."),
+        ("\u84dd\u8272\u3002", "\u84dd\u8272\u3002"),
+        ("[1]", "[1](a.md#x)"),
+    ],
+)
+def test_an_answer_can_be_told_again_without_its_citations(text: str, left: str) -> None:
+    told = cited(text, sources=True)
+
+    assert uncited(told.text, [(span.start, span.end) for span in told.spans]) == left
+
+
+@given(st.text("a1[]() `", max_size=30), st.lists(st.tuples(st.integers(-3, 40), st.integers(-3, 40)), max_size=4))
+def test_places_where_no_citation_stands_change_nothing(text: str, places: list[tuple[int, int]]) -> None:
+    assert uncited(text.replace("]", ""), places) == text.replace("]", "")

@@ -157,7 +157,16 @@ async def test_what_was_less_than_wanted_is_told() -> None:
     grounds = await grounding(structs.replace(found("Blue."), how=how)).find(ASK, Retrieval(), None)
 
     assert grounds.context()["how"] == {"mode": "hybrid", "encoder": "e", "degraded": "the encoder is away"}
-    assert grounds.remembered() == {"evidence": True, "how": grounds.context()["how"]}
+    assert grounds.remembered()["how"] == grounds.context()["how"]
+
+
+async def test_of_passages_everything_is_kept_but_their_text() -> None:
+    grounds = await grounding(found("Blue.", "Red.")).find(ASK, Retrieval(), None)
+    kept = grounds.remembered()
+
+    assert "Blue." not in str(kept)
+    assert kept["evidence"] is True
+    assert kept["citations"] == [{**one, "content": ""} for one in grounds.context()["citations"]]
 
 
 async def test_all_that_was_found_is_told_to_who_wants_to_know() -> None:

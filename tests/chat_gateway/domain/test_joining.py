@@ -171,6 +171,50 @@ def test_without_trimming_a_longer_history_is_somebody_elses() -> None:
 
 
 @pytest.mark.parametrize(
+    ("incoming", "prompt", "new"),
+    [
+        pytest.param([u("1"), a("2"), u("3")], [u("3")], [u("3")], id="all is sent again"),
+        pytest.param([u("3")], [u("3")], [u("3")], id="only the new message is sent"),
+        pytest.param([u("3"), u("4")], [u("3"), u("4")], [u("3"), u("4")], id="no answer is sent again"),
+        pytest.param([s("A"), u("1"), a("2"), u("3")], [s("A"), u("3")], [s("A"), u("3")], id="with instructions"),
+        pytest.param([u("1"), a("2")], [u("1"), a("2")], [a("2")], id="an answer that is to be gone on with"),
+        pytest.param(
+            [u("1"), a("2"), u("3"), a(None, tool_calls=calls("c")), result("c")],
+            [u("3"), a(None, tool_calls=calls("c")), result("c")],
+            [result("c")],
+            id="the result of a call, told with its question",
+        ),
+    ],
+)
+def test_where_the_whole_history_was_left_out_the_last_answer_ends_what_is_known(
+    incoming: list[Said], prompt: list[Said], new: list[Said]
+) -> None:
+    told = joined([], incoming, dropped=4, budget_tokens=0)
+
+    assert (told.prompt, told.new) == (prompt, new)
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [(None, ["1", "2", "3", "4"]), (90, ["1", "2", "3", "4"]), (53, ["3", "4"]), (35, []), (0, [])],
+)
+def test_a_conversation_that_is_another_takes_the_place_of_the_oldest_dialogs(
+    budget: int | None, told: list[str]
+) -> None:
+    incoming = [u("another"), a("answer"), u("5")]
+    joint = joined(stored(u("1"), a("2"), u("3"), a("4")), incoming, budget_tokens=budget)
+
+    assert joint.prompt == [*(u(one) if one in "13" else a(one) for one in told), *incoming]
+    assert joint.new == incoming
+
+
+def test_instructions_are_known_where_nothing_else_is_told() -> None:
+    told = joined(stored(s("A")), [s("A"), u("1"), a("2"), u("3")], dropped=2)
+
+    assert (told.prompt, told.new) == ([s("A"), u("3")], [u("3")])
+
+
+@pytest.mark.parametrize(
     "message", [{"role": "robot", "content": "x"}, {"content": "x"}, {"role": "user", "content": 5}, {"role": ["user"]}]
 )
 def test_a_message_that_cannot_be_stored_is_the_clients_fault(message: Said) -> None:
@@ -198,6 +242,28 @@ def test_unknown_fields_are_told_again_but_not_what_a_model_thought() -> None:
     message = Message(id="m", role="assistant", timestamp=NOW, content="x", extra={**extra, "role": "system"})
 
     assert told(message) == {"role": "assistant", "content": "x", "function_call": extra["function_call"]}
+
+
+def cited(content: str, *places: tuple[int, int]) -> Message:
+    annotations = [{"url_citation": {"start_index": start, "end_index": end}} for start, end in places]
+    metadata = {"annotations": annotations}
+    return Message(id="m", role="assistant", timestamp=NOW, content=content, metadata=metadata)
+
+
+def test_links_of_an_earlier_answer_are_told_to_no_engine() -> None:
+    answer = "Yes [1](guide.md#use)."
+    past = [*stored(u("1")), cited(answer, (4, 21))]
+
+    for incoming in ([u("2")], [u("1"), a(answer), u("2")]):
+        told = joined(past, incoming)
+        assert (told.prompt, told.new) == ([u("1"), a("Yes."), u("2")], [u("2")])
+
+
+@pytest.mark.parametrize("annotations", ["x", ["x"], [{"url_citation": {"start_index": "0"}}], None])
+def test_annotations_of_another_shape_are_left_alone(annotations: object) -> None:
+    answer = Message(id="m", role="assistant", timestamp=NOW, content="[1](x)", metadata={"annotations": annotations})
+
+    assert joined([*stored(u("1")), answer], [u("2")]).prompt[1] == a("[1](x)")
 
 
 @pytest.mark.parametrize(

@@ -261,25 +261,39 @@ async def test_a_stop_does_not_wait_for_turns_that_wait_for_others() -> None:
 
 
 async def test_a_turn_opened_beside_work_that_fails_is_given_back() -> None:
-    bench = Bench()
-    with pytest.raises(InvalidRequest):
-        async with beside(bench.opened()) as opening:
-            await opening
-            raise InvalidRequest("no such collection")
-    await bench.errands.settled()
+    bench, is_open = Bench(), asyncio.Event()
 
-    assert len(bench.history.abandoned) == 1
+    async def opens() -> Turn | Answered | None:
+        turn = await bench.opened()
+        is_open.set()
+        return turn
+
+    async def fails() -> None:
+        await is_open.wait()
+        raise InvalidRequest("no such collection")
+
+    with pytest.raises(InvalidRequest):
+        await beside(opens(), fails())
+    await becomes(lambda: len(bench.history.abandoned) == 1)
 
 
 async def test_a_turn_still_on_its_way_when_other_work_fails_is_given_back() -> None:
     bench = Bench()
     bench.history.open_gate.clear()
+
+    async def fails() -> None:
+        await becomes(lambda: bool(bench.history.opened))
+        raise InvalidRequest("no such collection")
+
     with pytest.raises(InvalidRequest):
-        async with beside(bench.opened()):
-            await becomes(lambda: bool(bench.history.opened))
-            raise InvalidRequest("no such collection")
+        await beside(bench.opened(), fails())
     bench.history.open_gate.set()
     await becomes(lambda: bool(bench.history.abandoned))
+
+
+async def test_work_beside_a_turn_that_is_refused_is_called_off() -> None:
+    with pytest.raises(SessionBusy):
+        await beside(Bench(failing=SessionBusy("busy")).opened(), asyncio.Event().wait())
 
 
 async def test_a_message_that_cannot_be_stored_is_refused_before_the_store_is_asked() -> None:

@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -94,3 +95,14 @@ def test_the_sentence_comes_as_an_answer_does() -> None:
 
     assert isinstance(whole, Whole)
     assert msgspec.json.decode(whole.body)["choices"][0]["message"]["content"] == COMING
+
+
+def test_each_sentence_is_a_completion_of_its_own() -> None:
+    bodies = list[Any]()
+    for _ in range(2):
+        whole = said(COMING, model="m", streamed=False)
+        assert isinstance(whole, Whole)
+        bodies.append(msgspec.json.decode(whole.body))
+
+    assert bodies[0]["id"] != bodies[1]["id"]
+    assert abs(bodies[0]["created"] - time.time()) < 5

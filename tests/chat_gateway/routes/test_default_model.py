@@ -85,7 +85,7 @@ async def test_passages_stand_at_the_tail_of_the_prompt(shared_redis: RedisServe
     assert last["content"].endswith("[1]\n> guide1.md - Use\n> The sky is blue.\n\nQuestion: What colour?")
 
 
-async def test_a_session_keeps_what_was_said_and_not_the_passages(shared_redis: RedisServer) -> None:
+async def test_a_session_keeps_what_was_said_and_links_are_not_told_again(shared_redis: RedisServer) -> None:
     engine = FakeEngine(script=BLUE)
     async with gateway(shared_redis, engine) as gate:
         gate.services.finds("The sky is blue.")
@@ -93,8 +93,9 @@ async def test_a_session_keeps_what_was_said_and_not_the_passages(shared_redis: 
             await gate.chat(question, model="sage-default", session_id="s1", stream=True)
 
     assert [one.content for one in gate.services.sessions["s1"]] == ["What colour?", CITED, "Sure?", CITED]
-    assert [one["content"] for one in engine.seen[1].body["messages"]][:2] == ["What colour?", CITED]
-    assert gate.services.sessions["s1"][1].metadata["context"] == {"evidence": True}
+    assert [one["content"] for one in engine.seen[1].body["messages"]][:2] == ["What colour?", "It is blue."]
+    context = gate.services.sessions["s1"][1].metadata["context"]
+    assert (context["evidence"], [one["content"] for one in context["citations"]]) == (True, [""])
 
 
 async def test_an_answer_without_citations_names_its_sources(shared_redis: RedisServer) -> None:
@@ -205,14 +206,20 @@ async def test_an_interrupted_grounded_answer_is_stored_as_it_was_seen(shared_re
         await within(gate.services.turns.committed)
 
     assert answer.text == CITED
-    assert gate.services.sessions["s1"][1].content == CITED
+    kept = gate.services.sessions["s1"][1]
+    assert kept.content == CITED
+    (place,) = [one["url_citation"] for one in kept.metadata["annotations"]]
+    assert CITED[place["start_index"] : place["end_index"]] == "[1](guide1.md#use-1)"
 
 
-async def test_with_a_window_there_is_less_room_for_history(shared_redis: RedisServer) -> None:
-    async with gateway(shared_redis, FakeEngine(max_model_len=8192)) as gate:
+@pytest.mark.parametrize(("window", "passages"), [(8192, 1200), (2048, 682)])
+async def test_with_a_window_there_is_less_room_for_history(
+    shared_redis: RedisServer, window: int, passages: int
+) -> None:
+    async with gateway(shared_redis, FakeEngine(max_model_len=window)) as gate:
         await gate.chat("x" * 300, model="sage-default", session_id="s1", max_tokens=500)
 
-    assert [one.budget_tokens for one in gate.services.turns.opened] == [8192 - 108 - 500 - 1200]
+    assert [one.budget_tokens for one in gate.services.turns.opened] == [window - 108 - 500 - passages]
 
 
 async def test_an_answer_that_is_no_object_is_a_502(shared_redis: RedisServer) -> None:

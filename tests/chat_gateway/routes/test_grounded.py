@@ -1,5 +1,6 @@
 """What a grounded answer tells of how it came to be, what a hostile document cannot do, and wishes for workflows."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,9 +8,9 @@ from msgspec import structs
 
 from chat_gateway.domain.workflows import COMING, COMING_IN_CHINESE
 from sage_contracts.index import How
-from tests.chat_gateway.routes.test_default_model import BLUE, context_of
-from tests.chat_gateway.stack import gateway
-from tests.fakes.engine import FakeEngine
+from tests.chat_gateway.routes.test_default_model import BLUE, CITED, context_of
+from tests.chat_gateway.stack import CHAT, gateway, within
+from tests.fakes.engine import FakeEngine, Script
 from tests.fakes.injected import INJECTED
 from tests.fakes.redis_server import RedisServer
 
@@ -55,6 +56,37 @@ async def test_sources_come_before_the_text_and_places_after_it(shared_redis: Re
     (places,) = [number for number, delta in enumerate(deltas) if "annotations" in delta]
     assert sources < texts[0] <= texts[-1] <= places == len(deltas) - 2
     assert answer.done
+
+
+async def test_the_result_of_a_call_is_answered_from_what_its_question_found(shared_redis: RedisServer) -> None:
+    engine = FakeEngine(script=Script(tool_calls=(("f", "{}"),)))
+    async with gateway(shared_redis, engine) as gate:
+        gate.services.finds("The sky is blue.")
+        called = await gate.chat("What colour?", model="sage-default", session_id="s1")
+        (call,) = called.body["choices"][0]["message"]["tool_calls"]
+        engine.script = BLUE
+        result = {"role": "tool", "tool_call_id": call["id"], "content": "42"}
+        answer = await gate.post(CHAT, {"messages": [result], "session_id": "s1"})
+
+    assert [search.query for search in gate.services.searches] == ["What colour?", "What colour?"]
+    assert "The sky is blue." in engine.seen[1].body["messages"][0]["content"]
+    assert (answer.text, context_of(answer)["evidence"]) == (CITED, True)
+
+
+async def test_a_busy_session_refuses_without_waiting_for_the_search(shared_redis: RedisServer) -> None:
+    engine = FakeEngine()
+    async with gateway(shared_redis, engine) as gate:
+        engine.gate.clear()
+        first = asyncio.create_task(gate.chat(session_id="s1"))
+        await within(engine.asked)
+        gate.services.search_gate.clear()
+        async with asyncio.timeout(1):
+            refused = await gate.chat(session_id="s1", rag=True, on_conflict="reject")
+        engine.gate.set()
+        gate.services.search_gate.set()
+        await first
+
+    assert (refused.status, refused.code) == (409, "session_busy")
 
 
 async def test_hostile_documents_stay_documents(shared_redis: RedisServer) -> None:

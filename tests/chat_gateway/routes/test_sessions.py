@@ -98,6 +98,22 @@ async def test_the_history_gets_what_is_left_of_the_window(shared_redis: RedisSe
     assert [one.budget_tokens for one in gate.services.turns.opened] == [4096 - 108 - 500]
 
 
+async def test_what_is_sent_again_takes_no_room_from_the_history(shared_redis: RedisServer) -> None:
+    system = {"role": "system", "content": "y" * 30}
+    messages = [
+        {"role": "user", "content": "q" * 900},
+        {"role": "assistant", "content": "a" * 900},
+        {"role": "user", "content": "x" * 300},
+    ]
+    async with gateway(shared_redis, FakeEngine(max_model_len=4096)) as gate:
+        for sent in (messages, [system, *messages]):
+            await gate.post(CHAT, {"model": "tiny", "messages": sent, "session_id": "s1", "max_tokens": 500})
+
+    plain, instructed = gate.services.turns.opened
+    assert (plain.budget_tokens, plain.has_instructions) == (4096 - 108 - 500, False)
+    assert (instructed.budget_tokens, instructed.has_instructions) == (4096 - 108 - 18 - 500, True)
+
+
 async def test_without_a_known_window_the_store_decides(shared_redis: RedisServer) -> None:
     async with gateway(shared_redis, FakeEngine()) as gate:
         await gate.chat(session_id="s1")

@@ -156,7 +156,7 @@ async def test_a_grounded_answer_is_repeated_with_the_places_of_its_citations(
         gate.services.finds("The sky is blue.")
         fields: dict[str, Any] = {"model": "sage-default", "session_id": "s1", "stream": streams}
         first = await gate.chat("a", **fields, headers=KEY)
-        again = await gate.chat("a", **fields, headers=KEY)
+        again = await gate.chat("a", **fields, headers={**KEY, "X-Sage-Explain": "1"})
 
     def message(answer: Answered) -> dict[str, Any]:
         if not streams:
@@ -166,7 +166,9 @@ async def test_a_grounded_answer_is_repeated_with_the_places_of_its_citations(
 
     assert again.text == first.text
     assert message(again)["annotations"] == message(first)["annotations"]
-    assert message(again)["context"] | {"citations": []} == message(first)["context"] | {"citations": []}
+    (source,) = message(first)["context"]["citations"]
+    assert message(again)["context"] == message(first)["context"] | {"citations": [{**source, "content": ""}]}
+    assert '"engine_id":null' in again.headers["x-sage-receipt"]
     assert (again.chunks if streams else [again.body])[0]["model"] == "sage-default"
 
 

@@ -114,6 +114,28 @@ async def test_the_budget_decides_how_much_is_told(store: ServiceClient) -> None
     assert told.tokens <= 13
 
 
+@pytest.mark.parametrize(
+    ("brings_its_own", "budget", "told"),
+    [
+        (False, 5, []),
+        (False, 6, ["Be kind."]),
+        (False, 16, ["Be kind.", "q1", "a1"]),
+        (True, 0, ["Be kind."]),
+        (True, 10, ["Be kind.", "q1", "a1"]),
+    ],
+)
+async def test_stored_instructions_take_no_room_beside_the_requests_own(
+    store: ServiceClient, brings_its_own: bool, budget: int, told: list[str]
+) -> None:
+    instructed = [said("system", "Be kind."), said("user", "q1"), said("assistant", "a1")]
+    await committed(store, await opened(store, "1"), instructed)
+
+    context = (await opened(store, "2", budget_tokens=budget, has_instructions=brings_its_own)).context
+
+    assert texts(context.messages) == told
+    assert context.tokens <= budget
+
+
 async def test_a_turn_waits_for_the_one_before_it(store: ServiceClient) -> None:
     first = await opened(store, "1")
     second = asyncio.create_task(opened(store, "2"))

@@ -1,7 +1,7 @@
 """Turn the `[n]` of an answer into links to its sources, while the answer comes in pieces of any size."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _CITATION = re.compile(r"[\[\u3010] ?[0-9]{1,2}(?: ?[,\uff0c\u3001] ?[0-9]{1,2})* ?[\]\u3011]")
@@ -15,6 +15,8 @@ _ENDS_ADDRESS = frozenset(" \t\r\n[`<>")
 _LONGEST_BRACKET = 40
 _LONGEST_ADDRESS = 500
 _FENCE = 3
+_LINK = re.compile(r"\[[0-9]{1,2}\]\([^()\s]*\)")
+_SOURCES, _SOURCES_IN_CHINESE = "\n\nSources:", "\n\n\u6765\u6e90\uff1a"
 _OPENING = ("[", " [", "\u3010", " \u3010")
 
 
@@ -25,6 +27,21 @@ class Span:
     number: int
     start: int
     end: int
+
+
+def uncited(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """
+    An answer without the links of its citations, which stand at `places`, and without a line that names the sources.
+
+    Their numbers meant the passages of then: an engine that reads them takes them for those of now.
+    """
+    told = text
+    for start, end in sorted(places, reverse=True):
+        if _LINK.fullmatch(told[start:end]):
+            told = told[:start].removesuffix(" ") + told[end:]
+    if told == text:
+        return text
+    return told.removesuffix(_SOURCES).removesuffix(_SOURCES_IN_CHINESE) or text
 
 
 class Citer:
@@ -135,7 +152,7 @@ class Citer:
         self.spans.append(Span(number, start, self._length))
 
     def _name_sources(self) -> None:
-        self._emit("\n\n\u6765\u6e90\uff1a" if self._in_chinese else "\n\nSources:")
+        self._emit(_SOURCES_IN_CHINESE if self._in_chinese else _SOURCES)
         for url in dict.fromkeys(self._urls):
             self._emit(" ")
             self._link(self._urls.index(url) + 1)

@@ -12,7 +12,8 @@ from chat_gateway.domain.balancing import Wish
 from chat_gateway.domain.counting import history_budget, tokens_of
 from chat_gateway.domain.dispatching import Dispatch, Opened, Sending
 from chat_gateway.domain.exchanges import Clock, Exchange, Measured, Passing
-from chat_gateway.domain.grounding import Grounding, Grounds, grounded
+from chat_gateway.domain.grounding import Grounding, Grounds, grounded, question_of
+from chat_gateway.domain.joining import PromptMessage, asked_now, instructions
 from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
 from chat_gateway.domain.quoting import Quoter
 from chat_gateway.domain.reading import is_error, usage_of
@@ -84,10 +85,10 @@ class Completions:
         measured = Measured("chat", route.label, self._meter, self._clock)
         hint = hint_for(ask.messages) if self._hints_at_workflows and route.is_pipeline else None
         prepared = await self._prepared(ask if hint is None else without_retrieval(ask), route)
-        if isinstance(prepared, Answered):
-            return replayed(prepared, ask, model=route.asked)
-        wish = Wish(ask.session_id, prepared.prompt)
         trail = self._dispatch.trail(route)
+        if isinstance(prepared, Answered):
+            return replayed(prepared, ask, model=route.asked, told=_told(trail, wanted=ask.explained))
+        wish = Wish(ask.session_id, prepared.prompt)
         trail.prompt = prepared.receipt
         with _given_back(prepared.turn), _explained(trail, wanted=ask.explained):
             if hint is None:
@@ -115,28 +116,29 @@ class Completions:
 
     async def _prepared(self, ask: Ask, route: Route) -> _Prepared | Answered:
         retrieval = ask.retrieval if ask.retrieval is not None else _by_default(ask, route)
-        grounds = None
-        if retrieval is None:
-            turn = await self._turn(ask, route, grounded=False)
+        opening = self._turn(ask, route, grounded=retrieval is not None)
+        grounds: Grounds | None = None
+        if retrieval is None or not question_of(ask.messages):
+            turn = await opening
         else:
-            async with beside(self._turn(ask, route, grounded=True)) as opening:
-                grounds = await self._grounds(ask, route, retrieval)
-                turn = await opening
+            turn, grounds = await beside(opening, self._grounds(ask.messages, retrieval, ask, route))
         if isinstance(turn, Answered):
             return turn
         with _given_back(turn):
+            if retrieval is not None and grounds is None:
+                grounds = await self._grounds(turn.prompt if turn else ask.messages, retrieval, ask, route)
             return _composed(ask, route, turn, grounds)
 
-    async def _grounds(self, ask: Ask, route: Route, retrieval: Retrieval | None) -> Grounds | None:
-        if retrieval is None:
-            return None
-        return await self._grounding.find(ask.messages, retrieval, route.context_tokens, explained=ask.explained)
+    async def _grounds(self, messages: list[PromptMessage], retrieval: Retrieval, ask: Ask, route: Route) -> Grounds:
+        return await self._grounding.find(messages, retrieval, route.context_tokens, explained=ask.explained)
 
     async def _turn(self, ask: Ask, route: Route, *, grounded: bool) -> Turn | Answered | None:
         if ask.session_id is None:
             return None
-        reserved = self._grounding.budget_tokens if grounded else 0
-        budget = history_budget(route.context_tokens, tokens_of(ask.messages), ask.answer_tokens, reserved)
+        window = route.context_tokens
+        reserved = self._grounding.budget(window) if grounded else 0
+        brought = tokens_of([*instructions(ask.messages), *asked_now(ask.messages)])
+        budget = history_budget(window, brought, ask.answer_tokens, reserved)
         return await self._turns.open(ask.session_id, ask.messages, ask.turn, budget_tokens=budget, model=route.model)
 
     async def _read(

@@ -1,7 +1,7 @@
 """Write passages into a prompt as data: every line of theirs is quoted, and none holds what an engine could obey."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -33,14 +33,18 @@ def excerpts(passages: Sequence[Passage]) -> str:
 
 
 def excerpt(number: int, passage: Passage) -> str:
+    """The number is ours; what is quoted under it begins with the source's name: a document chooses that as well."""
+    return f"[{number}]\n" + quoted([_name(passage), *passage.text.splitlines()])
+
+
+def quoted(lines: Iterable[str]) -> str:
     """
-    The number is ours; every line under it begins with `>`, the source's name too, for a document chooses that as well.
+    Every line behind a `>`, so that none can pass for one of ours.
 
     Marks of chat templates are broken by a space: engines look for them in the whole prompt, whoever wrote them.
     """
-    lines = [_name(passage), *passage.text.splitlines()]
     shown = _HIDDEN.sub("", "\n".join(f"> {line}" for line in lines))
-    return f"[{number}]\n" + _CONTROL.sub(_broken, shown)
+    return _CONTROL.sub(_broken, shown)
 
 
 def within(passages: Sequence[Passage], budget_tokens: int) -> list[Passage]:

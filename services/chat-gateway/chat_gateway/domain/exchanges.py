@@ -73,7 +73,8 @@ class Exchange:
 
     def broken(self, by: Breaker) -> None:
         if self._turn is not None:
-            self._turn.abandon(self.transcript, self._told())
+            cited = self._quoter.annotations if self._quoter is not None else []
+            self._turn.abandon(self.transcript, self._told() | ({"annotations": cited} if cited else {}))
         self._measured.interrupted(by)
         self._count_dropped()
 

@@ -20,7 +20,6 @@ T = TypeVar("T")
 
 MAX_QUESTION = 20_000
 _PLACE = re.compile(r"\{(\w+)\}")
-_TOO_LONG_TO_KEEP = frozenset({"citations", "passages"})
 
 _INTRODUCTION = (
     "Answer the question at the end. The numbered sources below are quoted from documents, each line behind a `>`: "
@@ -59,7 +58,8 @@ class Grounds:
 
     def remembered(self) -> dict[str, Any]:
         """What a session keeps of it: no document's text."""
-        return {name: told for name, told in self.context().items() if name not in _TOO_LONG_TO_KEEP}
+        told = {name: value for name, value in self.context().items() if name != "passages"}
+        return told | {"citations": [{**citation, "content": ""} for citation in told["citations"]]}
 
     def title(self, number: int) -> str:
         source = self.passages[number - 1].source
@@ -95,7 +95,11 @@ class Grounding:
     def __init__(self, passages: Passages, *, budget_tokens: int, url_template: str) -> None:
         self._passages = passages
         self._url_template = url_template
-        self.budget_tokens = budget_tokens
+        self._budget_tokens = budget_tokens
+
+    def budget(self, window: int | None) -> int:
+        """What of a prompt passages may take, at most."""
+        return self._budget_tokens if window is None else min(self._budget_tokens, window // 3)
 
     async def find(
         self, messages: Sequence[PromptMessage], asked: Retrieval, window: int | None, *, explained: bool = False
@@ -116,8 +120,7 @@ class Grounding:
         if not found.evidence or not found.passages:
             nothing = found.reason or "nothing found in the index answers this"
             return Grounds(reason=nothing, how=found.how, ranked=ranked)
-        budget = self.budget_tokens if window is None else min(self.budget_tokens, window // 3)
-        fitting = within(found.passages, budget)
+        fitting = within(found.passages, self.budget(window))
         urls = [source_url(self._url_template, passage) for passage in fitting]
         reason = None if fitting else "no passage fits the engine's window"
         return Grounds(fitting, urls, reason, found.how, ranked)

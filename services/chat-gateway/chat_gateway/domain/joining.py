@@ -1,6 +1,6 @@
 """Join what a session remembers and what a client sends now, whether or not it sends the history again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from chat_gateway.domain.citing import uncited
+from chat_gateway.domain.counting import tokens_of
 from sage_contracts.errors import InvalidRequest
 from sage_contracts.sessions import Message, NewMessage
 
@@ -33,21 +35,37 @@ class Joined:
     sent: list[PromptMessage]
 
 
-def joined(stored: Sequence[Message], incoming: Sequence[PromptMessage], *, dropped: int = 0) -> Joined:
+def joined(
+    stored: Sequence[Message],
+    incoming: Sequence[PromptMessage],
+    *,
+    dropped: int = 0,
+    budget_tokens: int | None = None,
+) -> Joined:
     """
     Instructions first, then the history, then what is new.
 
     The request's own instructions win over stored ones, and are new only when they differ. Of its other messages those
     that repeat the end of the history are not new; `dropped` tells that the store left out what was before `stored`.
+    Where it left out all that was said there is nothing to compare, and what stands up to the last answer is a repeat.
+
+    `stored` keeps to `budget_tokens` beside what is asked now; other messages that are new take the place of its oldest
+    dialogs.
     """
     past = [told(message) for message in stored]
+    spoken_before = [_retold(message) for message in stored if message.role not in _INSTRUCTING]
     spoken, saying = _spoken(past), _spoken(incoming)
     known = _latest_instructions(past)
-    own = [message for message in incoming if _instructs(message)]
+    own = instructions(incoming)
     changed = own if _keys(own) != _keys(known) else []
-    remainder = saying[_repeated(spoken, saying, more_was_stored=dropped > 0) :]
+    repeated = _repeated(spoken, saying, more_was_stored=dropped > 0)
+    remainder = saying[repeated:]
+    others = remainder[: max(0, len(remainder) - len(asked_now(incoming)))]
+    if others and budget_tokens is not None:
+        spoken_before = _newest(spoken_before, budget_tokens - tokens_of(others))
+    history = spoken_before or saying[_last_question(saying, repeated) : repeated]
     return Joined(
-        prompt=[*(own or known), *_consistent(spoken, remainder), *remainder],
+        prompt=[*(own or known), *_consistent(history, remainder), *remainder],
         new=[*changed, *remainder],
         sent=[*own, *remainder],
     )
@@ -58,6 +76,10 @@ def asked_now(incoming: Sequence[PromptMessage]) -> list[PromptMessage]:
     said = [message.get("role") for message in incoming]
     behind = len(said) - said[::-1].index("assistant") if "assistant" in said else 0
     return _spoken(incoming[behind:])
+
+
+def instructions(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    return [message for message in messages if _instructs(message)]
 
 
 def told(message: Message) -> PromptMessage:
@@ -73,6 +95,21 @@ def told(message: Message) -> PromptMessage:
     if not message.extra:
         return fields
     return fields | {name: value for name, value in message.extra.items() if name not in _NOT_TOLD_AGAIN | _KNOWN}
+
+
+def _retold(message: Message) -> PromptMessage:
+    """As told, but for the links of an answer from documents."""
+    fields = told(message)
+    if isinstance(message.content, str) and (places := list(_places(message.metadata.get("annotations")))):
+        fields["content"] = uncited(message.content, places)
+    return fields
+
+
+def _places(annotations: object) -> Iterator[tuple[int, int]]:
+    for one in annotations if isinstance(annotations, list) else []:
+        match one:
+            case {"url_citation": {"start_index": int(start), "end_index": int(end)}}:
+                yield start, end
 
 
 def stored_form(message: PromptMessage) -> NewMessage:
@@ -109,6 +146,8 @@ def _repeated(spoken: Sequence[PromptMessage], saying: Sequence[PromptMessage], 
     """How many of the messages said now are the end of what was spoken; the last one always counts as new."""
     if len(saying) < 2:  # the usual case: there is nothing to compare
         return 0
+    if not spoken and more_was_stored:
+        return min(len(saying) - len(asked_now(saying)), len(saying) - 1)
     past, now = _keys(spoken), _keys(saying)
     for count in range(len(now) - 1, 0, -1):
         overlap = min(count, len(past))
@@ -117,6 +156,20 @@ def _repeated(spoken: Sequence[PromptMessage], saying: Sequence[PromptMessage], 
         if overlap and now[count - overlap : count] == past[-overlap:]:
             return count
     return 0
+
+
+def _newest(history: list[PromptMessage], budget_tokens: int) -> list[PromptMessage]:
+    """Its newest whole dialogs within the budget."""
+    beginnings = [index for index, message in enumerate(history) if message.get("role") == "user"]
+    fitting = (history[index:] for index in beginnings if tokens_of(history[index:]) <= budget_tokens)
+    return next(fitting, [])
+
+
+def _last_question(saying: Sequence[PromptMessage], repeated: int) -> int:
+    """Where the dialog begins that is still under way behind what is repeated, as with the result of a tool."""
+    if any(message.get("role") == "user" for message in saying[repeated:]):
+        return repeated
+    return max((index for index, one in enumerate(saying[:repeated]) if one.get("role") == "user"), default=repeated)
 
 
 def _keys(messages: Sequence[PromptMessage]) -> list[tuple[object, ...]]:

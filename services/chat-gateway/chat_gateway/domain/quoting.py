@@ -71,6 +71,11 @@ class Quoter:
         """Citations of sources there are not."""
         return sum(quotation.dropped for quotation in self._quotations.values())
 
+    @property
+    def annotations(self) -> list[dict[str, Any]]:
+        """Those of the first choice so far, told or not."""
+        return self._quotations[0].annotations() if 0 in self._quotations else []
+
     def usage(self) -> Usage | None:
         return self._transcript.usage
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from chat_gateway.domain.counting import tokens_of
+from chat_gateway.domain.excerpts import quoted
 from chat_gateway.domain.grounding import Grounds
 from chat_gateway.domain.joining import PromptMessage
 from chat_gateway.domain.receipts import SHOWN
@@ -23,9 +24,9 @@ def recalled(messages: Sequence[PromptMessage], hits: Sequence[MemoryHit]) -> li
     if not hits or last is None:
         return list(messages)
     message = messages[last]
-    quoted = "\n\n".join([_INTRODUCTION, *map(_quoted, hits), _NOW]) + "\n\n"
+    memories = "\n\n".join([_INTRODUCTION, *map(_quoted, hits), _NOW]) + "\n\n"
     content = message.get("content")
-    told = quoted + content if isinstance(content, str) else [{"type": "text", "text": quoted}, *(content or [])]
+    told = memories + content if isinstance(content, str) else [{"type": "text", "text": memories}, *(content or [])]
     return [*messages[:last], {**message, "content": told}, *messages[last + 1 :]]
 
 
@@ -56,10 +57,8 @@ def prompt_receipt(
 
 
 def _quoted(hit: MemoryHit) -> str:
-    """Every line of it begins with `>`, so that none can pass for one of ours."""
     when = f", {hit.at:%Y-%m-%d}" if hit.at else ""
-    lines = "\n".join(f"> {line}" for line in hit.text.splitlines())
-    return f"({hit.kind}{when})\n{lines}"
+    return f"({hit.kind}{when})\n{quoted(hit.text.splitlines())}"
 
 
 def _item(hit: MemoryHit) -> RecalledItem:

@@ -1,6 +1,6 @@
 """Answer a turn again with what is stored of it, as JSON or as a stream."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -26,13 +26,13 @@ class _Peek(Struct, frozen=True):
     stream_options: _StreamOptions | None = None
 
 
-def replayed(answered: Answered, ask: Ask, *, model: str) -> Reply:
+def replayed(answered: Answered, ask: Ask, *, model: str, told: Mapping[str, str]) -> Reply:
     """
-    Its first choice, under the id it had; `model` is the name the client knows.
+    Its first choice, under the id it had; `model` is the name the client knows, `told` are headers of its own.
 
-    Of the passages it stood on their places in the text are told again; their own text is not kept.
+    The passages it stood on are told again without their text, which is not kept.
     """
-    headers = session_headers(answered.session_id, answered.branch) | {REPLAYED_HEADER: "true"}
+    headers = {**told, **session_headers(answered.session_id, answered.branch), REPLAYED_HEADER: "true"}
     if ask.streamed:
         return StreamReply(_frames(answered.message, model, with_usage=_wants_usage(ask.raw)), headers)
     return WholeReply(Whole(200, JSON, msgspec.json.encode(_whole(answered.message, model))), headers)

@@ -3,22 +3,23 @@
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 
 from chat_gateway.domain.errands import Errands, Lease
 from chat_gateway.domain.grounding import MAX_QUESTION, question_of
-from chat_gateway.domain.joining import Joined, PromptMessage, asked_now, joined, stored_form
+from chat_gateway.domain.joining import Joined, PromptMessage, asked_now, instructions, joined, stored_form
 from chat_gateway.domain.ports import History, Meter, TurnEnd
 from chat_gateway.domain.reading import Transcript
 from sage_contracts.errors import SageError, SessionNotFound, TurnLost, Unavailable
 from sage_contracts.names import BRANCH_HEADER, MAIN_BRANCH, SESSION_ID_HEADER
 from sage_contracts.sessions import Message, NewMessage
 from sage_contracts.turns import INTERRUPTED, CommitTurn, HeldTurn, OnConflict, OpenTurn, TurnOpened
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -141,12 +142,13 @@ class Turns:
         request = OpenTurn(
             turn_id=uuid.uuid4().hex if wish.key is None else f"key:{wish.key}",
             messages=[stored_form(message) for message in asked],
-            question=question_of(asked)[:MAX_QUESTION],
+            question=question_of(incoming)[:MAX_QUESTION],
             digest=wish.digest,
             on_conflict=wish.on_conflict,
             branch=wish.branch,
             budget_tokens=budget_tokens,
             model=model,
+            has_instructions=bool(instructions(incoming)),
             wait_seconds=self._wait_seconds,
         )
         opening = self.errands.begin(self._history.open(session_id, request), waits=True)
@@ -164,7 +166,8 @@ class Turns:
         if opened.answered is not None:
             self._meter.turn("replayed")
             return Answered(session_id, opened.branch, opened.answered)
-        return Turn(opened, joined(opened.context.messages, incoming, dropped=opened.context.dropped), self)
+        told = opened.context
+        return Turn(opened, joined(told.messages, incoming, dropped=told.dropped, budget_tokens=budget_tokens), self)
 
     def lease(self, session_id: str, held: HeldTurn, seconds: float) -> Lease:
         return Lease(lambda: self._history.renew(session_id, held), seconds, self.errands)
@@ -210,18 +213,18 @@ class Turns:
             await self.given_back(session_id, held)
 
 
-@asynccontextmanager
 async def beside(
-    opening: Coroutine[Any, Any, Turn | Answered | None],
-) -> AsyncGenerator[asyncio.Task[Turn | Answered | None]]:
-    """A turn is opened while other work is done; should that fail, the turn is given back."""
-    task = asyncio.ensure_future(opening)
+    opening: Coroutine[Any, Any, Turn | Answered | None], work: Coroutine[Any, Any, T]
+) -> tuple[Turn | Answered | None, T]:
+    """A turn is opened while other work is done. Should one fail, the other is called off, and the turn given back."""
+    both = asyncio.ensure_future(opening), asyncio.ensure_future(work)
     try:
-        yield task
+        return await asyncio.gather(*both)
     except BaseException:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled() and task.exception() is None and isinstance(turn := task.result(), Turn):
+        for one in both:
+            one.cancel()
+        turn, _ = await asyncio.gather(*both, return_exceptions=True)
+        if isinstance(turn, Turn):
             turn.abandon()
         raise
 

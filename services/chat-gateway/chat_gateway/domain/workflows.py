@@ -1,6 +1,8 @@
 """Know a wish for a workflow when one is said, and say in one sentence that those are coming: nothing is built yet."""
 
 import re
+import time
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -65,7 +67,7 @@ def _wishes(sentence: str) -> bool:
 
 def said(sentence: str, *, model: str, streamed: bool) -> Whole | Flow:
     """The sentence in the form in which an engine would have answered it."""
-    head: dict[str, Any] = {"id": "chatcmpl-sage-hint", "created": 0, "model": model}
+    head: dict[str, Any] = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
     if streamed:
         return _Sentence(head | {"object": "chat.completion.chunk"}, sentence)
     message = {"role": "assistant", "content": sentence}

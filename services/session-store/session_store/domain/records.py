@@ -109,13 +109,18 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a turn that is opened asks of memory. `budget_tokens` absent: the engine's window is not known."""
+    """
+    What a turn that is opened asks of memory. `budget_tokens` absent: the engine's window is not known.
+
+    `has_instructions`: its request brings its own, so that those stored take nothing of the budget.
+    """
 
     key: SessionKey
     window: Window
     question: str = ""
     budget_tokens: int | None = None
     model: str | None = None
+    has_instructions: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

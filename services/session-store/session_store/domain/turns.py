@@ -17,6 +17,7 @@ from session_store.domain.ports import Clock, Ids, StoredTurns, Tally
 from session_store.domain.records import MICROS, Asked, Committed, Placed, SessionKey, Window
 from session_store.domain.refusals import busy, lost, refused
 from session_store.domain.stamping import stamped, unanswered
+from session_store.domain.texts import text_of
 from session_store.domain.titles import title_from
 
 LEASE_SECONDS = 15.0
@@ -200,9 +201,10 @@ class Turns:
         question = Asked(
             key=key,
             window=window,
-            question=asked.question,
+            question=_question(asked, window),
             budget_tokens=asked.budget_tokens,
             model=asked.model,
+            has_instructions=asked.has_instructions,
         )
         recalled = await self._memories.recalled(question, further)
         return wire.TurnOpened(
@@ -224,6 +226,13 @@ class Turns:
 
 def held_of(turn: wire.HeldTurn) -> Held:
     return Held(turn.turn_id, turn.token, names.branch(turn.branch))
+
+
+def _question(asked: wire.OpenTurn, window: Window) -> str:
+    """What memory is searched for. Results of tools that come alone belong to what the user said last."""
+    if asked.question or any(message.role == "user" for message in asked.messages):
+        return asked.question
+    return next((text_of(one.content) for one in reversed(window.tail) if one.role == "user"), "")
 
 
 def _replayed(session_id: str, asked: wire.OpenTurn, answered: Answered, backend: Backend) -> wire.TurnOpened:

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from sage_contracts import memory as wire
-from sage_contracts import sessions
+from sage_contracts import sessions, turns
 from sage_contracts.errors import InvalidRequest, MemoryItemNotFound, SessionNotFound
 from sage_contracts.recollections import Recollection
 from sage_contracts.sessions import Backend
 from session_store.domain.memory.vectors import Vectors
 from session_store.domain.records import SessionKey
-from tests.session_store.domain.memory.parts import FACT, ScriptedScribe, ask, recalled, say, talk
+from tests.session_store.domain.memory.parts import FACT, QUESTION, ScriptedScribe, ask, recalled, say, talk
 from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, texts
 
 FURTHER: list[Backend] = ["vdb", "kv", "graph"]
@@ -78,6 +78,18 @@ async def test_what_fell_out_of_the_window_is_recalled(any_desk: Desk) -> None:
     assert context.dropped > 0
     assert all(0 <= hit.score <= 1 for hit in context.hits)
     assert [hit.score for hit in context.hits] == sorted((hit.score for hit in context.hits), reverse=True)
+
+
+async def test_the_result_of_a_tool_alone_recalls_what_its_question_does(further_desk: Desk) -> None:
+    await fallen_out(further_desk)
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    calling = sessions.NewMessage(role="assistant", tool_calls=[call])
+    await further_desk.told("s1", "calls", [sessions.NewMessage(role="user", content=QUESTION), calling])
+
+    result = sessions.NewMessage(role="tool", tool_call_id="c", content="42")
+    opened = await further_desk.turns.open("local", "s1", turns.OpenTurn(turn_id="results", messages=[result]))
+
+    assert "Albatross" in recalled(opened.context)
 
 
 @pytest.mark.parametrize("budget", [0, 1, 40, 100, 300, 4_000])

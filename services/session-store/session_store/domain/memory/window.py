@@ -60,10 +60,12 @@ class NewestDialogs:
     async def told(self, asked: Asked, further: Further, *, budget_tokens: int, count: Count) -> Told:
         window = asked.window
         most = self.dialogs_of(window.choice)
+        beside = window.fixed if asked.has_instructions else ()
+        fixed = () if asked.has_instructions else window.fixed
         while True:
-            told = trim(window.fixed, window.tail, budget_tokens=budget_tokens, max_dialogs=most, count=count)
+            told = trim(fixed, window.tail, budget_tokens=budget_tokens, max_dialogs=most, count=count)
             if told.full or len(window.tail) >= window.total:
-                return _told(window, told)
+                return _told(window, told, beside)
             window = await further(4 * max(1, len(window.tail)))
 
     async def recalled(
@@ -104,11 +106,11 @@ def hit_budget(budget_tokens: int) -> int:
     return min(budget_tokens // HIT_SHARE, HIT_TOKENS)
 
 
-def _told(window: Window, told: Trimmed) -> Told:
+def _told(window: Window, told: Trimmed, beside: Sequence[Message]) -> Told:
     spoken = {message.id for dialog in told.dialogs for message in dialog}
     placed = zip(window.positions, window.tail, strict=True)
     return Told(
-        messages=told.messages,
+        messages=[*beside, *told.messages],
         dropped=window.total - window.instructions - told.spoken,
         tokens=told.tokens,
         positions=frozenset(position for position, message in placed if message.id in spoken),
