@@ -1,5 +1,6 @@
 """Sessions taken out and in over the wire, on both adapters."""
 
+import threading
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,7 @@ from sage_contracts import sessions as wire
 from sage_contracts.errors import SessionNotFound, StoreUnavailable
 from session_store.domain.branches import Whole
 from session_store.domain.records import MICROS, SessionKey
+from session_store.domain.transfers.transfers import Transfers
 from tests.fakes.bad_bodies import BAD_BODIES
 from tests.session_store.domain.transfers.test_transfers_formats import CHAT, ITEMS, NOTE, OWN, changed
 from tests.session_store.parts import NOON, Clock, Desk, desk_over, exchange, memory_store
@@ -241,6 +243,21 @@ async def test_times_that_are_yet_to_come_become_now(desk: Desk) -> None:
 
     assert told.sessions[0].created_at.timestamp() == NOON
     assert (await desk.sessions.whole("local", told.sessions[0].id)).active_us == NOON * MICROS
+
+
+async def test_reading_what_is_sent_holds_up_nobody_else() -> None:
+    clock, threads = Clock(), set[threading.Thread]()
+    desk = desk_over(memory_store(clock), clock)
+
+    def ids() -> str:
+        threads.add(threading.current_thread())
+        return f"id-{len(threads)}"
+
+    transfers = Transfers(desk.sessions, desk.memories, desk.store.shelves, clock=clock, ids=ids)
+    await transfers.take_in("local", CHAT)
+
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_items_are_titled_by_the_first_question(http: aiohttp.ClientSession) -> None:

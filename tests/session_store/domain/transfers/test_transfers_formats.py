@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from sage_contracts.sessions import Message, NewMessage
 from session_store.domain import ranges as within
 from session_store.domain.texts import text_of
 from session_store.domain.transfers import open_webui, openai_items, own
-from session_store.domain.transfers.conversations import Conversation, parents, tip
+from session_store.domain.transfers.conversations import Conversation, Node, grown, parents, tip
 from session_store.domain.transfers.recognising import Format, recognised
 from tests.session_store.domain.transfers.conversations import conversations, trunk, wired
 
@@ -353,6 +354,53 @@ def test_what_is_wrong_is_told_with_its_place(sent: Any, path: str, value: Any, 
         taken_in(changed(sent, path, value))
 
     assert caught.value.message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (OWN | {"messages": OWN["messages"][:1] * 20_001}, "messages: Expected at most 20000"),  # type: ignore[index]
+        ({"history": {"messages": dict.fromkeys(map(str, range(20_001)))}}, "history.messages: Expected at most 20000"),
+        ([{"role": "user", "content": "x"}] * 20_001, "items: Expected at most 20000"),
+        (OWN | {"branches": {f"b{n}": "m2" for n in range(100)} | {"main": "m2"}}, "it has more than 100 branches"),
+    ],
+)
+def test_a_conversation_that_is_too_large_is_refused(sent: Any, told: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        taken_in(sent)
+
+    assert caught.value.message == told
+
+
+class Counted(dict[str, Node]):
+    """Nodes that know how often they were looked up."""
+
+    looked_up = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.looked_up += 1
+        return super().get(key, default)
+
+
+def grown_of(leaves: int) -> Counted:
+    """A chain of 1,000 messages that ends in so many leaves, grown into a log."""
+    message = Message(id="", role="user", timestamp=datetime(2026, 1, 1, tzinfo=UTC), content="")
+    chain = {f"c{n}": Node(message, f"c{n - 1}" if n else None, "") for n in range(1_000)}
+    ends = {f"leaf{n}": Node(message, "c999", "") for n in range(leaves)}
+    nodes = Counted(chain | ends)
+    log, branches = grown(nodes, {name: name for name in ends}, "leaf0", "here")
+    assert len(log) == len(nodes)
+    assert {within.count(part) for part in branches.values()} == {1_001}
+    return nodes
+
+
+def test_what_branches_share_is_walked_once() -> None:
+    assert grown_of(leaves=100).looked_up == 1_100
+
+
+def test_more_branches_than_a_session_can_have_are_refused_unread() -> None:
+    with pytest.raises(InvalidRequest, match="here: it has more than 100 branches"):
+        grown_of(leaves=101)
 
 
 def test_too_many_at_once_are_refused() -> None:

@@ -15,7 +15,7 @@ from session_store.domain.ports import Ids
 from session_store.domain.records import MICROS
 from session_store.domain.texts import text_of
 from session_store.domain.titles import UNTITLED
-from session_store.domain.transfers.conversations import Conversation, Node, grown
+from session_store.domain.transfers.conversations import Conversation, Node, grown, refuse_many
 from session_store.domain.transfers.reading import list_of, micros, moment, object_of, text_or, wrong
 
 FORK = "fork-"
@@ -54,13 +54,14 @@ def read(value: Mapping[str, Any], place: str, *, ids: Ids, now_us: int) -> Conv
     created = _time(value.get("created_at", chat.get("timestamp")), f"{place}.created_at", now_us)
     active = _time(value.get("updated_at"), f"{place}.updated_at", created)
     entries = object_of(history.get("messages"), f"{at}.history.messages")
+    refuse_many(entries, f"{at}.history.messages")
     current = history.get("currentId")
     if current is not None and current not in entries:
         raise wrong(f"{at}.history.currentId", f"there is no message {current!r}")
     nodes = _nodes(entries, f"{at}.history.messages", ids, created)
     roots = _under_instructions(nodes, chat, at, ids, created)
     tips = _tips(roots, current)
-    log, branches = grown(roots, tips, MAIN_BRANCH)
+    log, branches = grown(roots, tips, MAIN_BRANCH, place)
     if len(log) != len(roots):
         raise wrong(f"{at}.history.messages", "the parents of some go in a circle")
     title = text_or(value.get("title", chat.get("title")), f"{place}.title")

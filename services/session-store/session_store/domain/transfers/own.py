@@ -11,7 +11,7 @@ from sage_contracts.names import is_id
 from sage_contracts.sessions import MemoryChoice, Message
 from session_store.domain.memory.notes import Note, Shelf
 from session_store.domain.memory.shelves import NOTES_AT_MOST
-from session_store.domain.transfers.conversations import Conversation, Node, grown, parents, tip
+from session_store.domain.transfers.conversations import Conversation, Node, grown, parents, refuse_many, tip
 from session_store.domain.transfers.reading import converted, micros, wrong
 from session_store.domain.views import time_of
 
@@ -75,6 +75,7 @@ def is_own(value: Mapping[str, Any]) -> bool:
 
 def read(value: Mapping[str, Any], place: str) -> Conversation:
     session = converted(value, OwnSession, place)
+    refuse_many(session.messages, f"{place}.messages")
     if session.id and not is_id(session.id):
         raise wrong(f"{place}.id", "it cannot name a session")
     for name in session.branches:
@@ -86,7 +87,7 @@ def read(value: Mapping[str, Any], place: str) -> Conversation:
     for name, last in session.branches.items():
         if last is not None and last not in nodes:
             raise wrong(f"{place}.branches.{name}", f"there is no message {last!r}")
-    log, branches = grown(nodes, session.branches, session.head)
+    log, branches = grown(nodes, session.branches, session.head, place)
     return Conversation(
         log=log,
         branches=branches,
