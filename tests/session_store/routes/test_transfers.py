@@ -11,6 +11,7 @@ from sage_contracts import memory
 from sage_contracts import sessions as wire
 from sage_contracts.errors import SessionNotFound, StoreUnavailable
 from session_store.domain.branches import Whole
+from session_store.domain.memory.notes import Note
 from session_store.domain.records import MICROS, SessionKey
 from session_store.domain.transfers.transfers import Transfers
 from tests.fakes.bad_bodies import BAD_BODIES
@@ -82,6 +83,32 @@ async def test_what_is_remembered_travels_with_its_provenance(http: aiohttp.Clie
     assert [item.message_id is None for item in before.items].count(True) == 1
     assert len(before.items) == 2
     assert (await exported(http, made.id))["notes"] == file["notes"]
+
+
+async def test_a_summary_stays_at_the_last_message_it_sums_up(http: aiohttp.ClientSession, desk: Desk) -> None:
+    await talked(desk)
+    main = (await desk.sessions.read("local", "s1", wire.ReadQuery(branch="main"))).messages
+    shelves, kept = desk.store.shelves, SessionKey("local", "s1")
+    for last in (1, 3):
+        note = Note(
+            id=f"summary_{last}",
+            kind="summary",
+            text="minutes",
+            at_us=1,
+            position=last,
+            message_id=main[0].id,
+            last_message_id=main[last].id,
+        )
+        await shelves.add(kept, "summaries", [note])
+    before = await desk.transfers.export("local", "s1", wire.ExportQuery())
+
+    status, answer = await sent(http, before)
+
+    (copy,) = answer["sessions"]
+    notes = await shelves.all(SessionKey("local", copy["id"]), "summaries")
+    log = (await desk.sessions.whole("local", copy["id"])).log
+    placed = {note.id: log[note.position].id for note in notes if note.position is not None}
+    assert (status, placed) == (200, {"summary_1": main[1].id, "summary_3": main[3].id})
 
 
 @pytest.mark.parametrize(

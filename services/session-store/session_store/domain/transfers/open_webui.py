@@ -56,7 +56,7 @@ def read(value: Mapping[str, Any], place: str, *, ids: Ids, now_us: int) -> Conv
     entries = object_of(history.get("messages"), f"{at}.history.messages")
     refuse_many(entries, f"{at}.history.messages")
     current = history.get("currentId")
-    if current is not None and current not in entries:
+    if current is not None and text_or(current, f"{at}.history.currentId") not in entries:
         raise wrong(f"{at}.history.currentId", f"there is no message {current!r}")
     nodes = _nodes(entries, f"{at}.history.messages", ids, created)
     roots = _under_instructions(nodes, chat, at, ids, created)
@@ -127,15 +127,15 @@ def _nodes(entries: Mapping[str, Any], place: str, ids: Ids, created_us: int) ->
         at = f"{place}.{node_id}"
         told_of = object_of(entry, at)
         parent = told_of.get("parentId")
-        if parent is not None and parent not in entries:
+        if parent is not None and text_or(parent, f"{at}.parentId") not in entries:
             raise wrong(f"{at}.parentId", f"there is no message {parent!r}")
         nodes[node_id] = Node(_message(told_of, at, f"msg_{ids()}", created_us), parent, f"{at}.parentId")
     return nodes
 
 
 def _message(entry: Mapping[str, Any], at: str, message_id: str, created_us: int) -> Message:
-    role = entry.get("role")
-    if role not in {"user", "assistant", "system"}:
+    role: Any = entry.get("role")
+    if text_or(role, f"{at}.role") not in {"user", "assistant", "system"}:
         raise wrong(f"{at}.role", "Expected user, assistant or system")
     text = text_or(entry.get("content"), f"{at}.content")
     urls = [file.get("url") for file in _files(entry, at) if file.get("type") == "image"]
@@ -187,4 +187,4 @@ def _tips(nodes: Mapping[str, Node], current: str | None) -> dict[str, str | Non
 
 def _time(value: object, place: str, otherwise_us: int) -> int:
     found = moment(value, place)
-    return otherwise_us if found is None else micros(found)
+    return otherwise_us if found is None else micros(found, place)

@@ -77,7 +77,7 @@ class Transfers:
         found: dict[Shelf, Sequence[Note]] = {}
         for shelf in own.KINDS:
             notes = await self._shelves.all(key, shelf)
-            kept = [note for note in notes if note.position is None or note.message_id in known]
+            kept = [note for note in notes if note.position is None or note.learnt_from in known]
             found[shelf] = sorted(kept, key=lambda note: note.order)
         return found
 
