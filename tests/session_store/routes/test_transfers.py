@@ -287,6 +287,18 @@ async def test_reading_what_is_sent_holds_up_nobody_else() -> None:
     assert threading.current_thread() not in threads
 
 
+async def test_a_session_sent_without_the_first_branch_has_an_empty_one(
+    http: aiohttp.ClientSession, desk: Desk
+) -> None:
+    _, answer = await sent(http, OWN | {"head": "a", "branches": {"a": "m2", "b": "m1"}})
+
+    (summary,) = answer["sessions"]
+    listed = (await desk.branching.branches("local", summary["id"])).branches
+    main = await desk.sessions.read("local", summary["id"], wire.ReadQuery(branch="main"))
+    assert {branch.name: branch.message_count for branch in listed} == {"a": 2, "b": 1, "main": 0}
+    assert main.messages == []
+
+
 async def test_items_are_titled_by_the_first_question(http: aiohttp.ClientSession) -> None:
     _, answer = await sent(http, {"items": ITEMS})
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, structs
 
 from sage_contracts.memory import ItemKind
-from sage_contracts.names import is_id
+from sage_contracts.names import MAIN_BRANCH, is_id
 from sage_contracts.sessions import MemoryChoice, Message
 from session_store.domain.memory.notes import Note, Shelf
 from session_store.domain.memory.shelves import NOTES_AT_MOST
@@ -90,7 +90,9 @@ def read(value: Mapping[str, Any], place: str) -> Conversation:
     for name, last in session.branches.items():
         if last is not None and last not in nodes:
             raise wrong(f"{place}.branches.{name}", f"there is no message {last!r}")
-    log, branches = grown(nodes, session.branches, session.head, place)
+    # A session whose first branch is not written has, to the store, the head's messages on it.
+    tips = {MAIN_BRANCH: None, **session.branches}
+    log, branches = grown(nodes, tips, session.head, place)
     return Conversation(
         log=log,
         branches=branches,
