@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from rag_indexer.domain.uploads import clean_name
 from sage_cli import uploading
 from sage_cli.output import printable
 from sage_contracts import errors, sse, uploads
@@ -326,13 +327,52 @@ async def test_a_file_that_is_refused_keeps_no_other_out(tmp_path: Path, capsys:
     )
 
 
+async def test_no_link_leads_out_of_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "docs"
+    (folder / "sub").mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (folder / "a.md").write_text("a")
+    (folder / "n.md").symlink_to("../secret")
+    (folder / "sub" / "same.md").symlink_to("../a.md")
+    (folder / "out").symlink_to(tmp_path)
+    async with running(Index()) as index:
+        await ingest(index, folder, "--upload")
+
+    sent: Any = index.asked[0][1]
+    assert [one["name"] for one in sent["documents"]] == ["a.md", "sub--same.md"]
+    assert "skipped n.md: leads outside the folder" in capsys.readouterr().out.splitlines()
+
+
+def test_no_two_files_are_one_document(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 150) / ("\u65e5" * 40)
+    deep.mkdir(parents=True)
+    (tmp_path / "a").mkdir()
+    paths = [tmp_path / "a" / "b.md", tmp_path / "a--b.md", deep / "one.md", deep / "two.md"]
+    for path in paths:
+        path.write_text("x")
+
+    files, left_out = uploading.listing(tmp_path)
+
+    assert (sorted(files.values()), left_out) == (sorted(paths), [])
+    assert {clean_name(name) for name in files} == files.keys()
+    assert "a--b.md" in files
+    assert all(name.endswith(".md") for name in files)
+    assert uploading.listing(tmp_path) == (files, left_out)
+
+
+def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.md")).write_text("x")
+
+    assert uploading.listing(tmp_path) == ({}, ["caf?.md: its name is not UTF-8"])
+
+
 def test_no_request_is_too_large(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"{number}.md").write_bytes(bytes(3_000_000))
     (tmp_path / "9.md").write_bytes(bytes(9_000_000))
     for number in range(uploading.MOST_FILES):
         (tmp_path / f"small{number:03}").write_text("x")
-    counts = [len(batch) for batch in uploading.batches(tmp_path)]
+    counts = [len(batch) for batch in uploading.batches(uploading.listing(tmp_path)[0])]
 
     assert counts == [2, 2, 1, 1, 200]
 

@@ -1,8 +1,9 @@
 """Hand a folder's files to the gateway, for one that cannot read the folder itself."""
 
 import base64
-from collections.abc import AsyncGenerator, Iterator
-from pathlib import Path
+import hashlib
+from collections.abc import AsyncGenerator, Container, Iterator, Mapping
+from pathlib import Path, PurePath
 
 from sage_cli.api import API
 from sage_cli.failures import Failed
@@ -20,17 +21,20 @@ MOST_BYTES = 8 * 1024 * 1024
 MOST_FILES = 200
 SECONDS = 600.0
 
+NAME_BYTES, SUFFIX_BYTES = 200, 20
+"""The gateway cuts names that are longer, and keeps no longer suffix."""
+
 
 async def uploaded(api: API, folder: Path, collection: str | None) -> Uploaded:
     """
-    Every file below `folder` that is not hidden, by its path there; returns when they can be found.
+    Every file below `folder` that is not hidden, and no link that leads out of it; returns when they can be found.
 
     `skipped` names those that cannot, and why. Raises Failed where there is no file, or one that cannot be read.
     """
     documents: list[DocumentInfo] = []
-    refused: list[str] = []
+    files, refused = listing(folder)
     taken: NewDocument | None = None
-    for batch in batches(folder):
+    for batch in batches(files):
         async for one, told in _sent(api, batch, collection):
             documents += told.documents
             refused += told.skipped
@@ -64,14 +68,29 @@ def _request(batch: list[NewDocument], collection: str | None, *, wait: bool = F
     return UploadRequest(documents=batch, collection=collection, wait=wait)
 
 
-def batches(folder: Path) -> Iterator[list[NewDocument]]:
-    """A document's name cannot have folders, so they are part of it: `a/b.md` is `a--b.md`."""
-    batch: list[NewDocument] = []
-    size = 0
+def listing(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """Its files that are not hidden, by the names of their documents; and those left out, with the reason."""
+    files: dict[str, Path] = {}
+    left_out: list[str] = []
+    root = folder.resolve()
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
         if not path.is_file() or any(part.startswith(".") for part in inside.parts):
             continue
+        shown = str(inside).encode(errors="replace").decode()
+        if shown != str(inside):
+            left_out.append(f"{shown}: its name is not UTF-8")
+        elif not path.resolve().is_relative_to(root):
+            left_out.append(f"{shown}: leads outside the folder")
+        else:
+            files[_name(inside, files)] = path
+    return files, left_out
+
+
+def batches(files: Mapping[str, Path]) -> Iterator[list[NewDocument]]:
+    batch: list[NewDocument] = []
+    size = 0
+    for name, path in files.items():
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -79,7 +98,22 @@ def batches(folder: Path) -> Iterator[list[NewDocument]]:
         if batch and (size + len(content) > MOST_BYTES or len(batch) == MOST_FILES):
             yield batch
             batch, size = [], 0
-        batch.append(NewDocument(name="--".join(inside.parts), content_base64=base64.b64encode(content).decode()))
+        batch.append(NewDocument(name=name, content_base64=base64.b64encode(content).decode()))
         size += len(content)
     if batch:
         yield batch
+
+
+def _name(inside: PurePath, taken: Container[str]) -> str:
+    """
+    A document's name cannot have folders, so they are part of it: `a/b.md` is `a--b.md`.
+
+    One that is taken, or that the gateway would cut, so that it could be another's, ends in a digest of the path.
+    """
+    name = "--".join(inside.parts)
+    if name not in taken and len(name.encode()) <= NAME_BYTES:
+        return name
+    suffix = inside.suffix if len(inside.suffix.encode()) <= SUFFIX_BYTES else ""
+    end = f"-{hashlib.sha256(inside.as_posix().encode()).hexdigest()[:12]}{suffix}"
+    stem = name.removesuffix(suffix).encode()[: NAME_BYTES - len(end.encode())].decode(errors="ignore")
+    return f"{stem}{end}"

@@ -4,9 +4,11 @@ import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
@@ -14,6 +16,8 @@ from sage_chassis.redis_commands import send
 from sage_contracts.errors import StoreUnavailable
 from session_store.adapters.redis_branches import encode
 from session_store.adapters.redis_index import RedisIndex
+from session_store.adapters.redis_keys import parts
+from session_store.adapters.redis_scripts import session_script
 from session_store.adapters.redis_sessions import GRACE_US
 from session_store.domain.branches import BranchState
 from session_store.domain.ranges import Range
@@ -286,3 +290,16 @@ async def test_sessions_of_before_there_were_branches_go_on(redis: Redis, store:
     }
     assert await store.sessions.delete(key()) is not None
     assert await names(redis, "sage:session:*") == set()
+
+
+async def test_what_is_in_images_is_no_match_for_the_server(redis: Redis, store: Store) -> None:
+    turn = turn_of("1", "x")
+    image = [{"type": "image_url", "image_url": {"url": "data:zebra"}}, {"type": "text", "text": "a lion"}]
+    await append(store, key(), replace(turn, messages=[structs.replace(turn.messages[0], content=image)]))
+    match = session_script("match")
+
+    in_an_image = await match.run(redis, parts(key()), 0, 500, 20, "zebra")
+    in_a_text = await match.run(redis, parts(key()), 0, 500, 20, "lion")
+
+    assert in_an_image == [-1]
+    assert len(in_a_text) == 2

@@ -1,7 +1,9 @@
 """The promises of StoredSessions, kept by every adapter."""
 
 import asyncio
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from session_store.domain.branches import NewBranch, over
@@ -279,6 +281,34 @@ async def test_words_are_found_in_the_text_of_messages_in_any_case(place: Store)
     for nothing in ("role", "content", "timestamp", "user", "straße 12 x", "1-0", "metadata"):
         assert await holding(nothing) == set()
     assert await place.sessions.holding(list(both), "") == both
+
+
+PARTS = [
+    [{"type": "text", "text": "a file:"}, {"type": "file", "file": {"file_data": "data:zebra", "text": 5}}],
+    [{"type": "image_url", "image_url": {"url": "data:zebra"}}, {"text": 'the "Zebra"\\', "type": "text"}],
+    [{"type": "text", "text": "it ends in \\"}, {"text": "and then \\"}, {"type": "text", "text": "a zebra"}],
+    [{"type": "refusal", "refusal": 'no \\"zebra\\"'}, {"type": "text", "text": ""}],
+    [{"type": "text", "text": 'so: "text":"none"'}],
+    [],
+]
+
+
+async def test_words_are_found_in_the_texts_among_other_parts(place: Store) -> None:
+    for number, parts in enumerate(PARTS):
+        plain = turn_of("1", "x")
+        message = msgspec.structs.replace(plain.messages[0], content=parts)
+        await append(place, key(str(number)), replace(plain, messages=[message]))
+    keys = [key(str(number)) for number in range(len(PARTS))]
+
+    async def holding(words: str) -> str:
+        found = await place.sessions.holding(keys, words)
+        return "".join(sorted(one.session_id for one in found))
+
+    assert await holding("zebra") == "123"
+    assert await holding('the "zebra"\\') == "1"
+    assert await holding('"text":"') == "4"
+    for nothing in ("data:", "image_url", "file_data"):
+        assert await holding(nothing) == ""
 
 
 async def test_words_are_found_however_many_messages_look_like_them(place: Store) -> None:

@@ -1,5 +1,6 @@
 """Sessions taken out and in over the wire, on both adapters."""
 
+import threading
 from typing import Any
 
 import aiohttp
@@ -10,7 +11,9 @@ from sage_contracts import memory
 from sage_contracts import sessions as wire
 from sage_contracts.errors import SessionNotFound, StoreUnavailable
 from session_store.domain.branches import Whole
+from session_store.domain.memory.notes import Note
 from session_store.domain.records import MICROS, SessionKey
+from session_store.domain.transfers.transfers import Transfers
 from tests.fakes.bad_bodies import BAD_BODIES
 from tests.session_store.domain.transfers.test_transfers_formats import CHAT, ITEMS, NOTE, OWN, changed
 from tests.session_store.parts import NOON, Clock, Desk, desk_over, exchange, memory_store
@@ -80,6 +83,32 @@ async def test_what_is_remembered_travels_with_its_provenance(http: aiohttp.Clie
     assert [item.message_id is None for item in before.items].count(True) == 1
     assert len(before.items) == 2
     assert (await exported(http, made.id))["notes"] == file["notes"]
+
+
+async def test_a_summary_stays_at_the_last_message_it_sums_up(http: aiohttp.ClientSession, desk: Desk) -> None:
+    await talked(desk)
+    main = (await desk.sessions.read("local", "s1", wire.ReadQuery(branch="main"))).messages
+    shelves, kept = desk.store.shelves, SessionKey("local", "s1")
+    for last in (1, 3):
+        note = Note(
+            id=f"summary_{last}",
+            kind="summary",
+            text="minutes",
+            at_us=1,
+            position=last,
+            message_id=main[0].id,
+            last_message_id=main[last].id,
+        )
+        await shelves.add(kept, "summaries", [note])
+    before = await desk.transfers.export("local", "s1", wire.ExportQuery())
+
+    status, answer = await sent(http, before)
+
+    (copy,) = answer["sessions"]
+    notes = await shelves.all(SessionKey("local", copy["id"]), "summaries")
+    log = (await desk.sessions.whole("local", copy["id"])).log
+    placed = {note.id: log[note.position].id for note in notes if note.position is not None}
+    assert (status, placed) == (200, {"summary_1": main[1].id, "summary_3": main[3].id})
 
 
 @pytest.mark.parametrize(
@@ -241,6 +270,33 @@ async def test_times_that_are_yet_to_come_become_now(desk: Desk) -> None:
 
     assert told.sessions[0].created_at.timestamp() == NOON
     assert (await desk.sessions.whole("local", told.sessions[0].id)).active_us == NOON * MICROS
+
+
+async def test_reading_what_is_sent_holds_up_nobody_else() -> None:
+    clock, threads = Clock(), set[threading.Thread]()
+    desk = desk_over(memory_store(clock), clock)
+
+    def ids() -> str:
+        threads.add(threading.current_thread())
+        return f"id-{len(threads)}"
+
+    transfers = Transfers(desk.sessions, desk.memories, desk.store.shelves, clock=clock, ids=ids)
+    await transfers.take_in("local", CHAT)
+
+    assert threads
+    assert threading.current_thread() not in threads
+
+
+async def test_a_session_sent_without_the_first_branch_has_an_empty_one(
+    http: aiohttp.ClientSession, desk: Desk
+) -> None:
+    _, answer = await sent(http, OWN | {"head": "a", "branches": {"a": "m2", "b": "m1"}})
+
+    (summary,) = answer["sessions"]
+    listed = (await desk.branching.branches("local", summary["id"])).branches
+    main = await desk.sessions.read("local", summary["id"], wire.ReadQuery(branch="main"))
+    assert {branch.name: branch.message_count for branch in listed} == {"a": 2, "b": 1, "main": 0}
+    assert main.messages == []
 
 
 async def test_items_are_titled_by_the_first_question(http: aiohttp.ClientSession) -> None:

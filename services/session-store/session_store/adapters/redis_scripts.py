@@ -1,6 +1,7 @@
 """Lua scripts on Redis, called by their hash; a server that has forgotten one, as after a restart, is told it again."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -54,3 +55,8 @@ class Script:
 def session_script(name: str) -> Script:
     """One that is given all keys of a session, as `redis_keys.parts` names them."""
     return Script(name, prelude="session")
+
+
+def call_word() -> str:
+    """By which a script that changes what it has changed already knows its own call, sent again."""
+    return secrets.token_hex(8)

@@ -1,5 +1,6 @@
 """Conversations: begun, read, listed, renamed, cleared, forgotten."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -84,7 +85,7 @@ class Sessions:
         """
         self._memories.check(conversation.memory)
         wanted = conversation.session_id or f"sess_{self._ids()}"
-        new = arrived(conversation)
+        new = await asyncio.to_thread(arrived, conversation)
         while not await self._stored.put(key_of(owner, wanted), new):
             wanted = f"sess_{self._ids()}"
         return summary_of(replace(new.record, session_id=wanted))

@@ -94,6 +94,14 @@ def test_words_meet_in_other_forms(one: str, other: str) -> None:
     assert set(words(one)) & set(words(other))
 
 
+def test_words_of_short_texts_alone_are_remembered() -> None:
+    short, long = "the boat is blue", "the boat is blue " * 100
+
+    assert words(short) is words(short)
+    assert words(long) is not words(long)
+    assert set(words(long)) == set(words(short))
+
+
 def test_chinese_words_meet_by_their_characters() -> None:
     scores = likeness(words("我的车牌是多少?"), [words("车牌号是京A88021"), words("会议室的密码")])
 

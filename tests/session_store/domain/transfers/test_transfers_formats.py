@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from sage_contracts.sessions import Message, NewMessage
 from session_store.domain import ranges as within
 from session_store.domain.texts import text_of
 from session_store.domain.transfers import open_webui, openai_items, own
-from session_store.domain.transfers.conversations import Conversation, parents, tip
+from session_store.domain.transfers.conversations import Conversation, Node, grown, parents, tip
 from session_store.domain.transfers.recognising import Format, recognised
 from tests.session_store.domain.transfers.conversations import conversations, trunk, wired
 
@@ -318,11 +319,21 @@ WRONG: list[tuple[Any, str, Any, str]] = [
     (OWN, "notes", {"memory": []}, "notes: Invalid enum value 'memory'"),
     (OWN, "notes", {"facts": [NOTE] * 1_001}, "notes.facts: Expected at most 1000"),
     (OWN, "created_at", "yesterday", "created_at: Invalid RFC3339 encoded datetime"),
+    (OWN, "created_at", "0001-01-01T00:00:00+14:00", "created_at: Expected a time in the years"),
+    (OWN, "last_active", "9999-12-31T23:59:59-14:00", "last_active: Expected a time in the years"),
+    (OWN, "messages.1.timestamp", "0001-01-01T00:00:00+14:00", "messages[1].timestamp: Expected a time in the years"),
+    (OWN, "notes", {"facts": [NOTE | {"at_us": 10**18}]}, "notes.facts[0].at_us: Expected a time in the years"),
+    (OWN, "notes", {"facts": [NOTE | {"at_us": -(10**30)}]}, "notes.facts[0].at_us: Expected a time in the years"),
+    (OWN, "notes", {"facts": [NOTE, NOTE | {"text": "x" * 8_001}]}, "notes.facts[1]: Expected texts of at most 8000"),
     ([OWN, OWN], "1.head", 5, "[1].head: Expected `str`"),
     ([OWN, 5], "1", 5, "[1]: Expected `object`"),
     (CHAT, "chat.history", ..., "chat.history: Expected `object`"),
     (CHAT, HISTORY, [], "chat.history.messages: Expected `object`"),
     (CHAT, "chat.history.currentId", "zz", "chat.history.currentId: there is no message 'zz'"),
+    (CHAT, "chat.history.currentId", [], "chat.history.currentId: Expected `str`"),
+    (CHAT, f"{HISTORY}.a1.parentId", {}, "chat.history.messages.a1.parentId: Expected `str`"),
+    (CHAT, f"{HISTORY}.q.role", [], "chat.history.messages.q.role: Expected `str`"),
+    (CHAT, f"{HISTORY}.q.timestamp", 10**400, "chat.history.messages.q.timestamp: Expected a time in seconds"),
     (CHAT, f"{HISTORY}.a1.parentId", "zz", "chat.history.messages.a1.parentId: there is no message 'zz'"),
     (CHAT, f"{HISTORY}.q.parentId", "a1", "chat.history.messages.q.parentId: the parents go in a circle"),
     (CHAT, f"{HISTORY}.q.role", "narrator", "chat.history.messages.q.role: Expected user, assistant or system"),
@@ -344,6 +355,7 @@ WRONG: list[tuple[Any, str, Any, str]] = [
     ({"items": ITEMS}, "items", [], "items: there is no message in it"),
     ({"data": ITEMS}, "data", [], "this is none of"),
     ([OWN], "0", 7, "this is none of"),
+    ([{"type": "message"}], "0.type", [], "this is none of"),
 ]
 
 
@@ -353,6 +365,53 @@ def test_what_is_wrong_is_told_with_its_place(sent: Any, path: str, value: Any, 
         taken_in(changed(sent, path, value))
 
     assert caught.value.message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (OWN | {"messages": OWN["messages"][:1] * 20_001}, "messages: Expected at most 20000"),  # type: ignore[index]
+        ({"history": {"messages": dict.fromkeys(map(str, range(20_001)))}}, "history.messages: Expected at most 20000"),
+        ([{"role": "user", "content": "x"}] * 20_001, "items: Expected at most 20000"),
+        (OWN | {"branches": {f"b{n}": "m2" for n in range(100)} | {"main": "m2"}}, "it has more than 100 branches"),
+    ],
+)
+def test_a_conversation_that_is_too_large_is_refused(sent: Any, told: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        taken_in(sent)
+
+    assert caught.value.message == told
+
+
+class Counted(dict[str, Node]):
+    """Nodes that know how often they were looked up."""
+
+    looked_up = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.looked_up += 1
+        return super().get(key, default)
+
+
+def grown_of(leaves: int) -> Counted:
+    """A chain of 1,000 messages that ends in so many leaves, grown into a log."""
+    message = Message(id="", role="user", timestamp=datetime(2026, 1, 1, tzinfo=UTC), content="")
+    chain = {f"c{n}": Node(message, f"c{n - 1}" if n else None, "") for n in range(1_000)}
+    ends = {f"leaf{n}": Node(message, "c999", "") for n in range(leaves)}
+    nodes = Counted(chain | ends)
+    log, branches = grown(nodes, {name: name for name in ends}, "leaf0", "here")
+    assert len(log) == len(nodes)
+    assert {within.count(part) for part in branches.values()} == {1_001}
+    return nodes
+
+
+def test_what_branches_share_is_walked_once() -> None:
+    assert grown_of(leaves=100).looked_up == 1_100
+
+
+def test_more_branches_than_a_session_can_have_are_refused_unread() -> None:
+    with pytest.raises(InvalidRequest, match="here: it has more than 100 branches"):
+        grown_of(leaves=101)
 
 
 def test_too_many_at_once_are_refused() -> None:

@@ -1,4 +1,4 @@
--- Which messages of the log may hold some words: those that some branch holds and whose content has one of the needles,
+-- Which messages of the log may hold some words: those that some branch holds and a text of which has one of the needles,
 -- in any case as far as letters are ASCII. ARGV: index to begin at, how many to look at, how many to answer, needle...
 -- Answers the index to go on from, or -1 at the end, and the messages.
 local start, limit = tonumber(ARGV[1]), tonumber(ARGV[3])
@@ -25,12 +25,39 @@ local function is_shown(at)
   return false
 end
 
-local function may_hold(line)
-  local low = string.lower(line)
-  local content = string.find(low, '"content":', 1, true) or 1
+-- The end of the JSON string that begins there, or one behind it: a quote after a backslash may be an end, and is passed.
+local function closing(line, from)
+  local at = string.find(line, '"', from, true)
+  while at and string.byte(line, at - 1) == 92 do
+    at = string.find(line, '"', at + 1, true)
+  end
+  return at or #line
+end
+
+local function has_needle(text)
+  local low = string.lower(text)
   for index = 4, #ARGV do
-    if string.find(low, ARGV[index], content, true) then
+    if string.find(low, ARGV[index], 1, true) then
       return true
+    end
+  end
+  return false
+end
+
+-- Of a list of parts only the texts are looked at: an image may be millions of letters, and to lower those takes its time.
+local function may_hold(line)
+  local _, content = string.find(line, '"content":', 1, true)
+  if string.byte(line, content + 1) ~= 91 then
+    return has_needle(string.sub(line, content + 1))
+  end
+  for _, mark in ipairs({'"text":"', '"refusal":"'}) do
+    local _, before = string.find(line, mark, content, true)
+    while before do
+      local close = closing(line, before + 1)
+      if has_needle(string.sub(line, before + 1, close - 1)) then
+        return true
+      end
+      _, before = string.find(line, mark, close, true)
     end
   end
   return false

@@ -40,6 +40,11 @@ class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
     single: bool = False
 
     @property
+    def learnt_from(self) -> str | None:
+        """The message it stands at: the last of those it was learnt from."""
+        return self.last_message_id or self.message_id
+
+    @property
     def field(self) -> str:
         return f"{self.id}@{'-' if self.position is None else self.position}"
 

@@ -131,16 +131,22 @@ _STEM = 3
 """Letters that a word keeps, whatever its ending."""
 
 
-KEPT_TEXTS = 8_192
-"""Texts whose words are remembered: those of a session's notes are asked for with each of its turns."""
+KEPT_TEXTS, KEPT_CHARS = 4_096, 300
+"""
+Texts whose words are remembered, and how long one is at most: those of a session's notes are asked for with each of its
+turns. A question is not, and may be long; words of Chinese take some 170 bytes for each of its characters.
+"""
 
 
-@lru_cache(maxsize=KEPT_TEXTS)
 def words(text: str) -> tuple[str, ...]:
     """
     Its words without those that every text has: Latin ones without their endings, Chinese ones as their characters and
     each two that stand together.
     """
+    return _kept(text) if len(text) <= KEPT_CHARS else _words(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
     lowered = text.casefold()
     found = [
         _stem(word)
@@ -151,6 +157,9 @@ def words(text: str) -> tuple[str, ...]:
         for piece in _COMMON_DENSE.sub(" ", run).split():
             found += [*piece, *(piece[at : at + 2] for at in range(len(piece) - 1))]
     return tuple(found)
+
+
+_kept = lru_cache(maxsize=KEPT_TEXTS)(_words)
 
 
 def likeness(question: Sequence[str], texts: Sequence[Sequence[str]]) -> list[float]:

@@ -1,14 +1,18 @@
 """A session as it travels: a tree of messages and what belongs to it, whatever the format it is written in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Sized
 from dataclasses import dataclass
 
 from sage_contracts.names import MAIN_BRANCH
 from sage_contracts.sessions import MemoryChoice, Message
 from session_store.domain import ranges as within
 from session_store.domain.memory.notes import Note, Shelf
+from session_store.domain.openings import BRANCHES_AT_MOST
 from session_store.domain.ranges import Range, Ranges
 from session_store.domain.transfers.reading import wrong
+
+MESSAGES_AT_MOST = 20_000
+"""Of a conversation that is taken in; those of several branches count once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,24 +50,37 @@ class Node:
 
 
 def grown(
-    nodes: Mapping[str, Node], tips: Mapping[str, str | None], head: str
+    nodes: Mapping[str, Node], tips: Mapping[str, str | None], head: str, place: str = ""
 ) -> tuple[list[Message], dict[str, Ranges]]:
     """
     The log and the branches of a tree, the head's messages first; what no branch holds is left out.
 
-    `tips` are the branches' last messages. InvalidRequest names the place where a parent is missing or is a descendant.
+    `tips` are the branches' last messages. InvalidRequest names the place where a parent is missing or is a descendant,
+    and `place` where there are more branches than a session can have.
     """
-    placed: dict[str, int] = {}
+    if len(tips) > BRANCHES_AT_MOST:
+        raise wrong(place, f"it has more than {BRANCHES_AT_MOST} branches")
+    placed: dict[str, tuple[str, int]] = {}
     log: list[Message] = []
     branches: dict[str, Ranges] = {}
     for name in sorted(tips, key=lambda branch: branch != head):
-        path = _path(nodes, tips[name])
+        path, joins_at = _new_path(nodes, tips[name], placed)
+        first = len(log)
         for node_id in path:
-            if node_id not in placed:
-                placed[node_id] = len(log)
-                log.append(nodes[node_id].message)
-        branches[name] = _ranges(placed[node_id] for node_id in path)
+            placed[node_id] = name, len(log)
+            log.append(nodes[node_id].message)
+        shared: Ranges = ()
+        if joins_at is not None:
+            other, position = placed[joins_at]
+            shared = within.before(branches[other], position + 1)
+        branches[name] = within.joined(shared, Range(first, len(log)))
     return log, {name: branches[name] for name in tips}
+
+
+def refuse_many(messages: Sized, place: str) -> None:
+    """InvalidRequest where there are more than are taken in."""
+    if len(messages) > MESSAGES_AT_MOST:
+        raise wrong(place, f"Expected at most {MESSAGES_AT_MOST}")
 
 
 def parents(conversation: Conversation) -> list[str | None]:
@@ -83,11 +100,12 @@ def tip(conversation: Conversation, branch: str) -> str | None:
     return conversation.log[part[-1].behind - 1].id if part else None
 
 
-def _path(nodes: Mapping[str, Node], last: str | None) -> list[str]:
+def _new_path(nodes: Mapping[str, Node], last: str | None, placed: Container[str]) -> tuple[list[str], str | None]:
+    """What leads to `last` and is not placed yet, and the message, placed already, that it goes on from."""
     path: list[str] = []
     seen: set[str] = set()
     at, place = last, ""
-    while at is not None:
+    while at is not None and at not in placed:
         node = nodes.get(at)
         if node is None:
             raise wrong(place, f"there is no message {at!r}")
@@ -96,11 +114,4 @@ def _path(nodes: Mapping[str, Node], last: str | None) -> list[str]:
         seen.add(at)
         path.append(at)
         at, place = node.parent, node.place
-    return path[::-1]
-
-
-def _ranges(positions: Iterable[int]) -> Ranges:
-    found: Ranges = ()
-    for position in positions:
-        found = within.joined(found, Range(position, position + 1))
-    return found
+    return path[::-1], at

@@ -15,7 +15,7 @@ from session_store.domain.ports import Ids
 from session_store.domain.records import MICROS
 from session_store.domain.texts import text_of
 from session_store.domain.titles import UNTITLED
-from session_store.domain.transfers.conversations import Conversation, Node, grown
+from session_store.domain.transfers.conversations import Conversation, Node, grown, refuse_many
 from session_store.domain.transfers.reading import list_of, micros, moment, object_of, text_or, wrong
 
 FORK = "fork-"
@@ -54,13 +54,14 @@ def read(value: Mapping[str, Any], place: str, *, ids: Ids, now_us: int) -> Conv
     created = _time(value.get("created_at", chat.get("timestamp")), f"{place}.created_at", now_us)
     active = _time(value.get("updated_at"), f"{place}.updated_at", created)
     entries = object_of(history.get("messages"), f"{at}.history.messages")
+    refuse_many(entries, f"{at}.history.messages")
     current = history.get("currentId")
-    if current is not None and current not in entries:
+    if current is not None and text_or(current, f"{at}.history.currentId") not in entries:
         raise wrong(f"{at}.history.currentId", f"there is no message {current!r}")
     nodes = _nodes(entries, f"{at}.history.messages", ids, created)
     roots = _under_instructions(nodes, chat, at, ids, created)
     tips = _tips(roots, current)
-    log, branches = grown(roots, tips, MAIN_BRANCH)
+    log, branches = grown(roots, tips, MAIN_BRANCH, place)
     if len(log) != len(roots):
         raise wrong(f"{at}.history.messages", "the parents of some go in a circle")
     title = text_or(value.get("title", chat.get("title")), f"{place}.title")
@@ -126,15 +127,15 @@ def _nodes(entries: Mapping[str, Any], place: str, ids: Ids, created_us: int) ->
         at = f"{place}.{node_id}"
         told_of = object_of(entry, at)
         parent = told_of.get("parentId")
-        if parent is not None and parent not in entries:
+        if parent is not None and text_or(parent, f"{at}.parentId") not in entries:
             raise wrong(f"{at}.parentId", f"there is no message {parent!r}")
         nodes[node_id] = Node(_message(told_of, at, f"msg_{ids()}", created_us), parent, f"{at}.parentId")
     return nodes
 
 
 def _message(entry: Mapping[str, Any], at: str, message_id: str, created_us: int) -> Message:
-    role = entry.get("role")
-    if role not in {"user", "assistant", "system"}:
+    role: Any = entry.get("role")
+    if text_or(role, f"{at}.role") not in {"user", "assistant", "system"}:
         raise wrong(f"{at}.role", "Expected user, assistant or system")
     text = text_or(entry.get("content"), f"{at}.content")
     urls = [file.get("url") for file in _files(entry, at) if file.get("type") == "image"]
@@ -186,4 +187,4 @@ def _tips(nodes: Mapping[str, Node], current: str | None) -> dict[str, str | Non
 
 def _time(value: object, place: str, otherwise_us: int) -> int:
     found = moment(value, place)
-    return otherwise_us if found is None else micros(found)
+    return otherwise_us if found is None else micros(found, place)

@@ -37,7 +37,7 @@ def items_in(value: object) -> tuple[list[Any], str] | None:
             return found, "data"
         case {"items": list(found)}:
             return found, "items"
-        case [dict(first), *_] if first.get("type") in {"message", "reasoning", *_CALLS, *_RESULTS}:
+        case [{"type": str(kind)}, *_] if kind in {"message", "reasoning", *_CALLS, *_RESULTS}:
             return list_of(value, ""), ""
         case [{"role": str(), "content": _}, *_]:
             return list_of(value, ""), ""

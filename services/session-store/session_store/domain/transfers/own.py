@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, structs
 
 from sage_contracts.memory import ItemKind
-from sage_contracts.names import is_id
+from sage_contracts.names import MAIN_BRANCH, is_id
 from sage_contracts.sessions import MemoryChoice, Message
 from session_store.domain.memory.notes import Note, Shelf
 from session_store.domain.memory.shelves import NOTES_AT_MOST
-from session_store.domain.transfers.conversations import Conversation, Node, grown, parents, tip
-from session_store.domain.transfers.reading import converted, micros, wrong
+from session_store.domain.transfers.conversations import Conversation, Node, grown, parents, refuse_many, tip
+from session_store.domain.transfers.reading import converted, dated, micros, wrong
 from session_store.domain.views import time_of
 
 KINDS: dict[Literal["facts", "relations", "summaries"], ItemKind] = {
@@ -24,6 +24,9 @@ KINDS: dict[Literal["facts", "relations", "summaries"], ItemKind] = {
 
 FORMAT: Literal["sage.session"] = "sage.session"
 VERSION = 1
+
+NOTE_CHARS = 8_000
+"""Of each text of a note: more than any note made here has."""
 
 
 class OwnSession(Struct, frozen=True, kw_only=True):
@@ -75,6 +78,7 @@ def is_own(value: Mapping[str, Any]) -> bool:
 
 def read(value: Mapping[str, Any], place: str) -> Conversation:
     session = converted(value, OwnSession, place)
+    refuse_many(session.messages, f"{place}.messages")
     if session.id and not is_id(session.id):
         raise wrong(f"{place}.id", "it cannot name a session")
     for name in session.branches:
@@ -86,12 +90,14 @@ def read(value: Mapping[str, Any], place: str) -> Conversation:
     for name, last in session.branches.items():
         if last is not None and last not in nodes:
             raise wrong(f"{place}.branches.{name}", f"there is no message {last!r}")
-    log, branches = grown(nodes, session.branches, session.head)
+    # A session whose first branch is not written has, to the store, the head's messages on it.
+    tips = {MAIN_BRANCH: None, **session.branches}
+    log, branches = grown(nodes, tips, session.head, place)
     return Conversation(
         log=log,
         branches=branches,
-        created_us=micros(session.created_at),
-        active_us=micros(session.last_active),
+        created_us=micros(session.created_at, f"{place}.created_at"),
+        active_us=micros(session.last_active, f"{place}.last_active"),
         head=session.head,
         title=session.title,
         auto_title=session.auto_title,
@@ -109,12 +115,16 @@ def _notes(session: OwnSession, log: Sequence[Message], place: str) -> dict[Shel
         if len(notes) > NOTES_AT_MOST:
             raise wrong(f"{place}.notes.{shelf}", f"Expected at most {NOTES_AT_MOST}")
         for index, note in enumerate(notes):
+            at = f"{place}.notes.{shelf}[{index}]"
             if note.kind != KINDS[shelf] or not is_id(note.id):
-                raise wrong(f"{place}.notes.{shelf}[{index}]", f"Expected a {KINDS[shelf]} with an id")
+                raise wrong(at, f"Expected a {KINDS[shelf]} with an id")
+            if max(map(len, (note.text, note.subject, note.key, note.value))) > NOTE_CHARS:
+                raise wrong(at, f"Expected texts of at most {NOTE_CHARS} characters")
+            dated(note.at_us, f"{at}.at_us")
         found[shelf] = [
-            structs.replace(note, position=None if note.message_id is None else positions[note.message_id])
+            structs.replace(note, position=None if note.learnt_from is None else positions[note.learnt_from])
             for note in notes
-            if note.message_id is None or note.message_id in positions
+            if note.learnt_from is None or note.learnt_from in positions
         ]
     return found
 
@@ -127,6 +137,7 @@ def _nodes(session: OwnSession, place: str) -> dict[str, Node]:
             raise wrong(f"{at}.id", "Expected an id of its own, of letters, digits or any of - _ . :")
         parent = message.parent_id if isinstance(message.parent_id, str) else None
         timestamp = message.timestamp if message.timestamp.tzinfo else message.timestamp.replace(tzinfo=UTC)
+        micros(timestamp, f"{at}.timestamp")
         plain = structs.replace(message, parent_id=UNSET, timestamp=timestamp)
         nodes[message.id] = Node(plain, parent, f"{at}.parent_id")
     return nodes

@@ -11,6 +11,7 @@ from session_store.domain.records import MICROS
 
 T = TypeVar("T")
 
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -48,7 +49,7 @@ def moment(value: object, place: str) -> datetime | None:
     """Seconds since 1970, or as some write them milli-, micro- or nanoseconds, told apart by their size."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LATEST * 1e9:
         raise wrong(place, "Expected a time in seconds")
     seconds = float(value)
     while seconds > 1e11:
@@ -58,10 +59,17 @@ def moment(value: object, place: str) -> datetime | None:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def micros(time: datetime) -> int:
+def micros(time: datetime, place: str) -> int:
     """A time without a zone is UTC."""
     aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    return round(aware.timestamp() * MICROS)
+    return dated(round(aware.timestamp() * MICROS), place)
+
+
+def dated(at_us: int, place: str) -> int:
+    """InvalidRequest where no calendar has such a day."""
+    if not _EARLIEST * MICROS <= at_us < _LATEST * MICROS:
+        raise wrong(place, "Expected a time in the years 1 to 9998")
+    return at_us
 
 
 def wrong(place: str, message: str) -> InvalidRequest:

@@ -9,7 +9,7 @@ from session_store.domain.ports import Ids
 from session_store.domain.ranges import Range
 from session_store.domain.titles import title_from
 from session_store.domain.transfers import open_webui, openai_items, own
-from session_store.domain.transfers.conversations import Conversation
+from session_store.domain.transfers.conversations import Conversation, refuse_many
 from session_store.domain.transfers.reading import object_of
 from session_store.domain.views import message_of
 
@@ -48,6 +48,7 @@ def _each(value: object, read: Reader) -> list[Conversation]:
 
 
 def _of_items(items: list[Any], place: str, *, ids: Ids, now_us: int) -> Conversation:
+    refuse_many(items, place or "items")
     said = openai_items.read(items, place)
     if not said:
         raise InvalidRequest(f"{place or 'items'}: there is no message in it", param=place or None)

@@ -1,5 +1,6 @@
 """Sessions taken out, to be kept or used elsewhere, and taken in from there."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,6 @@ from session_store.domain.memories import Memories
 from session_store.domain.memory.notes import Note, Shelf
 from session_store.domain.memory.shelves import Shelves
 from session_store.domain.memory.trimming import dialogs
-from session_store.domain.openings import BRANCHES_AT_MOST
 from session_store.domain.ports import Clock, Ids
 from session_store.domain.records import MICROS, Committed, Placed, SessionKey
 from session_store.domain.sessions import Sessions
@@ -50,7 +50,8 @@ class Transfers:
         InvalidRequest names the place of what is wrong. What exists is left as it is: an id that is taken is replaced.
         """
         now_us = int(self._clock() * MICROS)
-        kind, found = recognised(value, ids=self._ids, now_us=now_us)
+        # Of 20 MiB that takes seconds, in which the turns of others go on.
+        kind, found = await asyncio.to_thread(recognised, value, ids=self._ids, now_us=now_us)
         for index, conversation in enumerate(found):
             self._check(conversation, f"[{index}]" if isinstance(value, list) and kind != "openai" else "")
         stored: list[wire.Summary] = []
@@ -65,8 +66,6 @@ class Transfers:
         return wire.Imported(sessions=stored, format=kind)
 
     def _check(self, conversation: Conversation, place: str) -> None:
-        if len(conversation.branches) > BRANCHES_AT_MOST:
-            raise InvalidRequest(f"{place or 'it'} has more than {BRANCHES_AT_MOST} branches", param=place or None)
         if conversation.session_id in RESERVED:
             at = f"{place}.id".lstrip(".")
             raise InvalidRequest(f"{at}: {conversation.session_id!r} is reserved", param=at)
@@ -78,7 +77,7 @@ class Transfers:
         found: dict[Shelf, Sequence[Note]] = {}
         for shelf in own.KINDS:
             notes = await self._shelves.all(key, shelf)
-            kept = [note for note in notes if note.position is None or note.message_id in known]
+            kept = [note for note in notes if note.position is None or note.learnt_from in known]
             found[shelf] = sorted(kept, key=lambda note: note.order)
         return found
 
