@@ -1,5 +1,6 @@
 """Vector stores and files, as the real OpenAI SDK uses them, over a real socket and real Edge."""
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -172,6 +173,31 @@ async def test_two_files_of_one_name_are_two_files(client: AsyncOpenAI) -> None:
 
     assert {file.id async for file in client.vector_stores.files.list(store)} == {pump, second.id}
     assert (await client.vector_stores.search(store, query="signal lamp amber")).data[0].file_id == second.id
+
+
+@pytest.mark.parametrize("name", ["notes", "x" * 300 + ".md"])
+async def test_files_whose_names_become_the_same_are_files_of_their_own(client: AsyncOpenAI, name: str) -> None:
+    store = await client.vector_stores.create()
+    files = [await client.files.create(file=named(name, data), purpose="assistants") for data in (PUMP, LAMP, VALVE)]
+    for file in files:
+        await client.vector_stores.files.create(store.id, file_id=file.id)
+
+    assert {file.id async for file in client.vector_stores.files.list(store.id)} == {file.id for file in files}
+
+
+async def test_files_of_one_name_attached_at_once_are_all_there(client: AsyncOpenAI) -> None:
+    store = await client.vector_stores.create()
+    files = [await client.files.create(file=named("README.md", PUMP), purpose="assistants") for _ in range(4)]
+    await asyncio.gather(*(client.vector_stores.files.create(store.id, file_id=file.id) for file in files))
+
+    assert {file.id async for file in client.vector_stores.files.list(store.id)} == {file.id for file in files}
+
+
+async def test_a_file_named_twice_is_attached_once(client: AsyncOpenAI) -> None:
+    pump = await client.files.create(file=named("pump.md", PUMP), purpose="assistants")
+    store = await client.vector_stores.create(file_ids=[pump.id, pump.id])
+
+    assert [file.id async for file in client.vector_stores.files.list(store.id)] == [pump.id]
 
 
 async def test_a_file_attached_again_stays_as_it_is(client: AsyncOpenAI) -> None:

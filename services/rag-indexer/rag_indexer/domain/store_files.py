@@ -1,8 +1,11 @@
 """The files of a vector store: the documents uploaded into its collection."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
+from weakref import WeakValueDictionary
 
 from rag_indexer.domain import attributes
 from rag_indexer.domain.builds import Builds
@@ -27,6 +30,8 @@ class StoreFiles:
         self._files = files
         self._builds = builds
         self._collections = collections
+        self._naming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By collection, held from when a name is found free until it is taken."""
 
     async def attach(self, collection: str, new: Sequence[wire.NewStoreFile]) -> list[wire.StoreFile]:
         """
@@ -34,17 +39,19 @@ class StoreFiles:
 
         Raises DocumentNotFound, and InvalidRequest for a file of a format that cannot be read; then none is attached.
         """
-        there = await self._shelf.listing(collection)
-        taken = {upload.name for upload in there}
-        known = {_file_id(upload) for upload in there}
-        documents = []
-        for one in new:
-            _refuse_chunking(one.chunking_strategy)
-            if one.file_id not in known:
-                documents.append(await self._document(one, taken))
-                taken.add(documents[-1].name)
-        if documents:
-            await self._uploads.add(documents, collection, wait=False)
+        async with self._naming.setdefault(collection, asyncio.Lock()):
+            there = await self._shelf.listing(collection)
+            taken = {upload.name for upload in there}
+            known = {_file_id(upload) for upload in there}
+            documents = []
+            for one in new:
+                _refuse_chunking(one.chunking_strategy)
+                if one.file_id not in known:
+                    documents.append(await self._document(one, taken))
+                    taken.add(documents[-1].name)
+                    known.add(one.file_id)
+            if documents:
+                await self._uploads.add(documents, collection, wait=False)
         return [await self.get(collection, one.file_id) for one in new]
 
     async def listing(self, collection: str, asked: wire.PageQuery) -> wire.StoreFilePage:
@@ -96,10 +103,11 @@ class StoreFiles:
     async def _document(self, new: wire.NewStoreFile, taken: set[str]) -> NewUpload:
         """Two files of one name are told apart by an end of their ids."""
         file = await self._files.get(new.file_id)
-        path = PurePosixPath(file.filename)
-        name = f"{path.stem}-{file.id[-6:]}{path.suffix}" if file.filename in taken else file.filename
         meta: dict[str, Any] = {**attributes.checked(new.attributes), attributes.FILE_ID: file.id}
-        return self._uploads.document(name, await self._files.content(file.id), meta)
+        document = self._uploads.document(file.filename, await self._files.content(file.id), meta)
+        ends = (file.id[-digits:] for digits in (6, 24))
+        names = (document.name, *(_with_end(document.name, end) for end in ends))
+        return replace(document, name=next(name for name in names if name not in taken))
 
     async def _upload(self, collection: str, file_id: str) -> Upload:
         for upload in await self._shelf.listing(collection):
@@ -127,6 +135,13 @@ class StoreFiles:
 
 def _file_id(upload: Upload) -> str:
     return str(upload.meta.get(attributes.FILE_ID) or f"{PREFIX}{upload.id}")
+
+
+def _with_end(name: str, end: str) -> str:
+    """As long as a document's name may be."""
+    path = PurePosixPath(name)
+    stem = path.stem.encode()[:150].decode("utf-8", "ignore")
+    return f"{stem}-{end}{path.suffix}"
 
 
 def _refuse_chunking(strategy: dict[str, Any] | None) -> None:
