@@ -114,6 +114,22 @@ async def test_names_are_kept_changed_and_may_be_had_twice(client: AsyncOpenAI) 
     assert (await client.vector_stores.update(second.id, metadata={})).name == "Handbücher"
 
 
+async def test_stores_of_one_name_made_at_once_are_all_there(client: AsyncOpenAI) -> None:
+    made = await asyncio.gather(*(client.vector_stores.create(name="twice") for _ in range(4)))
+
+    assert {store.id async for store in client.vector_stores.list()} == {store.id for store in made}
+    assert len({store.id for store in made}) == 4
+
+
+async def test_a_new_store_has_no_files_of_a_deleted_index(client: AsyncOpenAI, desk: Desk) -> None:
+    await desk.uploads.add([NewUpload("a.md", PUMP, {})], "manuals", wait=True)
+    await desk.builds.delete("manuals")
+    store = await client.vector_stores.create(name="manuals")
+
+    assert (store.name, store.file_counts.total) == ("manuals", 0)
+    assert (await client.vector_stores.files.list(store.id)).data == []
+
+
 async def test_stores_are_listed_by_pages(client: AsyncOpenAI) -> None:
     made = [(await client.vector_stores.create(name=name)).id for name in ("one", "two", "three")]
 

@@ -96,6 +96,9 @@ class StoreFiles:
         for upload in await self._shelf.listing(collection):
             await self._shelf.delete(collection, upload.id)
 
+    async def any(self, collection: str) -> bool:
+        return bool(await self._shelf.listing(collection))
+
     async def waiting(self, collection: str, indexed: Manifest) -> int:
         """How many are not indexed yet."""
         return sum(UPLOADS + upload.name not in indexed for upload in await self._shelf.listing(collection))
