@@ -125,7 +125,7 @@ def _put(folder: Path, key: str, new: NewUpload) -> Upload:
 
 @contextmanager
 def _alone(folder: Path) -> Generator[None]:
-    """One change of a folder at a time, of those in other processes too: a second one must not remove a first's file."""
+    """One change of a folder at a time, in all processes: a second one must not remove the file of a first."""
     with (folder / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
