@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,13 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from yarl import URL
 
+from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
+from rag_indexer.domain.ports import Collections, Passages
+from rag_indexer.domain.store_files import StoreFiles
 from rag_indexer.domain.uploads import NewUpload
 from sage_contracts import index as wire
+from sage_contracts.vector_stores import PageQuery
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
 from tests.rag_indexer.parts import Desk, edge_desk, written
 
@@ -179,6 +183,39 @@ async def test_a_score_can_be_asked_for(client: AsyncOpenAI) -> None:
     options: Any = {"score_threshold": 1.1}
 
     assert (await client.vector_stores.search(store, query="pump", ranking_options=options)).data == []
+
+
+async def test_a_page_of_files_asks_the_index_once(desk: Desk, tmp_path: Path) -> None:
+    many = [NewUpload(f"{number}.md", PUMP, {}) for number in range(5)]
+    await desk.uploads.add(many, "manuals", wait=True)
+    counting = CountingCollections(desk.collections)
+    files = StoreFiles(
+        shelf=UploadShelf(tmp_path / "data" / "uploads"),
+        uploads=desk.uploads,
+        files=desk.vector_stores[0],
+        builds=desk.builds,
+        collections=counting,
+    )
+    page = await files.listing("manuals", PageQuery(limit=2, filter="completed"))
+
+    assert ([file.status for file in page.data], page.has_more) == (["completed"] * 2, True)
+    assert counting.opened == 1
+
+
+class CountingCollections:
+    def __init__(self, collections: Collections) -> None:
+        self._collections = collections
+        self.opened = 0
+
+    async def names(self) -> list[str]:
+        return await self._collections.names()
+
+    async def open(self, name: str) -> Passages:
+        self.opened += 1
+        return await self._collections.open(name)
+
+    def hold(self, name: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        return self._collections.hold(name)
 
 
 async def test_two_files_of_one_name_are_two_files(client: AsyncOpenAI) -> None:

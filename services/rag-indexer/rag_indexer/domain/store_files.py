@@ -1,7 +1,7 @@
 """The files of a vector store: the documents uploaded into its collection."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from rag_indexer.domain import attributes
 from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.files import PREFIX, Files
-from rag_indexer.domain.manifest import Manifest
+from rag_indexer.domain.manifest import FileState, Manifest
 from rag_indexer.domain.paging import page
 from rag_indexer.domain.ports import Collections
 from rag_indexer.domain.sources import UPLOADS
@@ -58,17 +58,19 @@ class StoreFiles:
         uploads = sorted(
             await self._shelf.listing(collection), key=lambda upload: (upload.created_at, upload.id), reverse=True
         )
-        files = [await self._told(collection, upload) for upload in uploads]
-        found = [file for file in files if asked.filter in {None, file.status}]
+        told = await self._telling(collection)
+        found = [upload for upload in uploads if asked.filter in {None, told(upload).status}]
         shown, has_more = page(
-            found, lambda file: file.id, limit=asked.limit, order=asked.order, after=asked.after, before=asked.before
+            found, _file_id, limit=asked.limit, order=asked.order, after=asked.after, before=asked.before
         )
-        first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-        return wire.StoreFilePage(data=shown, first_id=first, last_id=last, has_more=has_more)
+        files = [told(upload) for upload in shown]
+        first, last = (files[0].id, files[-1].id) if files else (None, None)
+        return wire.StoreFilePage(data=files, first_id=first, last_id=last, has_more=has_more)
 
     async def get(self, collection: str, file_id: str) -> wire.StoreFile:
         """Raises DocumentNotFound."""
-        return await self._told(collection, await self._upload(collection, file_id))
+        upload = await self._upload(collection, file_id)
+        return (await self._telling(collection))(upload)
 
     async def change(self, collection: str, file_id: str, change: wire.StoreFileChange) -> wire.StoreFile:
         """Raises DocumentNotFound and InvalidRequest."""
@@ -118,22 +120,29 @@ class StoreFiles:
                 return upload
         raise _not_found(file_id)
 
-    async def _told(self, collection: str, upload: Upload) -> wire.StoreFile:
-        state = (await (await self._collections.open(collection)).manifest()).get(UPLOADS + upload.name)
-        error = None
-        if state is None and (status := await self._builds.status(collection)).status == "failed":
-            error = wire.FileError(code="server_error", message=status.error or "the build failed")
-        elif state is not None and state.unreadable is not None:
-            error = wire.FileError(code="invalid_file", message=state.unreadable)
-        return wire.StoreFile(
-            id=_file_id(upload),
-            created_at=int(upload.created_at.timestamp()),
-            usage_bytes=upload.size,
-            vector_store_id=f"vs_{collection}",
-            status="failed" if error else "completed" if state else "in_progress",
-            attributes=attributes.told(upload.meta),
-            last_error=error,
-        )
+    async def _telling(self, collection: str) -> Callable[[Upload], wire.StoreFile]:
+        """How each file stands by what is known of the index now."""
+        indexed = await (await self._collections.open(collection)).manifest()
+        now = await self._builds.status(collection)
+        failed = (now.error or "the build failed") if now.status == "failed" else None
+        return lambda upload: _told(upload, collection, indexed.get(UPLOADS + upload.name), failed)
+
+
+def _told(upload: Upload, collection: str, state: FileState | None, failed: str | None) -> wire.StoreFile:
+    error = None
+    if state is None and failed is not None:
+        error = wire.FileError(code="server_error", message=failed)
+    elif state is not None and state.unreadable is not None:
+        error = wire.FileError(code="invalid_file", message=state.unreadable)
+    return wire.StoreFile(
+        id=_file_id(upload),
+        created_at=int(upload.created_at.timestamp()),
+        usage_bytes=upload.size,
+        vector_store_id=f"vs_{collection}",
+        status="failed" if error else "completed" if state else "in_progress",
+        attributes=attributes.told(upload.meta),
+        last_error=error,
+    )
 
 
 def _file_id(upload: Upload) -> str:
