@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from rag_indexer.domain.documents import Document
 from rag_indexer.domain.ports import Unreadable
 
-VERSION = 3
+VERSION = 4
 """To be raised when the same bytes would be cut into other chunks: it makes every index be built anew."""
 LIBRARIES = ("markdown-it-py", "pypdf", "python-docx", "selectolax")
 
