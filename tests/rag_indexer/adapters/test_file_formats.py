@@ -223,6 +223,19 @@ def test_a_notebook_without_cells_is_none(text: str) -> None:
         read("a.ipynb", text)
 
 
+def test_halves_of_letters_in_a_notebook_become_letters_or_marks_that_one_is_missing() -> None:
+    cells = [
+        {"cell_type": "markdown", "source": "# A \ud83d title"},
+        {"cell_type": "code", "source": ["x = '\ud83d", "\ude00'\n", "y = '\ud83d'"]},
+    ]
+    document = read("a.ipynb", json.dumps({"cells": cells, "metadata": {"title": "T\udc00"}}))
+    (chunk,) = document.chunks
+
+    assert (document.title, document.meta) == ("T\ufffd", {"title": "T\ufffd"})
+    assert chunk.headings == ("A \ufffd title",)
+    assert chunk.text.endswith("x = '\U0001f600'\ny = '\ufffd'")
+
+
 PAGE = f"""<!DOCTYPE html>
 <html><head><title>The
  page</title><meta name="keywords" content="x, y"><meta name="Author" content="Ann">
