@@ -42,7 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: Annotated[
         str,
         Meta(
-            min_length=1, description="Where Qdrant Edge keeps the indexes, and uploads lie. One rag-indexer a folder."
+            min_length=1,
+            description="Of uploads and Edge's indexes. One rag-indexer a folder; with store=server all share one.",
         ),
     ] = "~/.sage/rag-indexer"
     qdrant_url: Annotated[str, Meta(pattern="^https?://", description="The Qdrant server.")] = "http://127.0.0.1:6333"

@@ -11,7 +11,7 @@ import pytest
 from rag_indexer.adapters.engine_encoder import EngineEncoder, Pace, Prefixes, engine_encoder
 from sage_contracts.errors import EncoderAway
 from tests.fakes.cluster import free_port
-from tests.fakes.engine import FakeEngine, fake_engine
+from tests.fakes.engine import FakeEngine, Script, fake_engine
 
 QUICK = Pace(batch=4, at_once=2, query=5, passages=5, attempts=3, backoff=0.01, longest=0.05, pause=30)
 PLAIN = Prefixes()
@@ -26,6 +26,10 @@ async def encoder(engine: FakeEngine, prefixes: Prefixes = PLAIN, pace: Pace = Q
 
 def asked(engine: FakeEngine) -> list[Any]:
     return [seen.body["input"] for seen in engine.seen]
+
+
+def lengths(engine: FakeEngine) -> list[int]:
+    return [len(texts[0]) for texts in asked(engine)]
 
 
 async def seen(engine: FakeEngine, requests: int) -> None:
@@ -116,11 +120,41 @@ async def test_a_refused_batch_is_asked_in_halves() -> None:
 async def test_a_refused_text_is_cut_until_it_fits() -> None:
     async with fake_engine() as engine, encoder(engine) as found:
         engine.then(status=400, refusal=TOO_LONG)
-        engine.then(status=502, refusal=TOO_LONG)
+        engine.then(status=413, refusal=TOO_LONG)
 
         assert len(await found.encode(["x" * 1000], kind="passage")) == 1
 
-    assert [len(texts[0]) for texts in asked(engine)] == [1000, 500, 250]
+    assert lengths(engine) == [1000, 500, 250]
+
+
+async def test_a_text_is_not_cut_for_a_fault_that_passes() -> None:
+    async with fake_engine() as engine, encoder(engine) as found:
+        engine.then(status=500)
+
+        assert len(await found.encode(["x" * 1000], kind="passage")) == 1
+
+    assert lengths(engine) == [1000, 1000]
+
+
+async def test_a_text_is_cut_whose_fault_stays_while_its_beginning_has_none() -> None:
+    async with fake_engine() as engine, encoder(engine) as found:
+        for status in (500, 500, 200):
+            engine.then(status=status)
+
+        assert len(await found.encode(["x" * 1000], kind="passage")) == 1
+
+    assert lengths(engine) == [1000, 1000, 200, 500]
+
+
+async def test_a_text_is_not_cut_while_nothing_can_be_embedded() -> None:
+    async with fake_engine() as engine, encoder(engine) as found:
+        for _ in range(5):
+            engine.then(status=500)
+
+        with pytest.raises(EncoderAway, match="answered 500"):
+            await found.encode(["x" * 1000], kind="passage")
+
+    assert lengths(engine) == [1000, 1000, 200, 1000, 200]
 
 
 async def test_a_text_that_is_refused_however_short_is_told_at_once() -> None:
@@ -177,6 +211,25 @@ async def test_a_question_is_asked_once_and_then_not_for_a_while() -> None:
 
         assert len(engine.seen) == 1
         assert len(await found.encode(["x"], kind="passage")) == 1  # a build waits and asks for itself
+
+
+async def test_a_long_question_is_not_asked_again_after_a_fault() -> None:
+    async with fake_engine() as engine, encoder(engine) as found:
+        engine.then(status=502)
+
+        with pytest.raises(EncoderAway, match="answered 502"):
+            await found.encode(["x" * 1000], kind="query")
+
+    assert lengths(engine) == [1000]
+
+
+async def test_what_a_question_is_asked_in_has_one_time_together() -> None:
+    async with fake_engine() as engine, encoder(engine, pace=Pace(query=0.3)) as found:
+        engine.then(status=413, refusal=TOO_LONG)
+        engine.script = Script(delay=0.2)
+
+        with pytest.raises(EncoderAway, match="TimeoutError"):
+            await found.encode(["x", "y"], kind="query")
 
 
 async def test_a_question_does_not_wait_for_a_slow_engine() -> None:

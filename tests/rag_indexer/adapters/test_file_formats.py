@@ -108,7 +108,7 @@ TAIL = "{PROSE}"
 def test_python_is_cut_by_its_symbols() -> None:
     document = read("pkg/cache.py", PYTHON)
 
-    assert (document.title, document.type) == ("cache.py", "code")
+    assert (document.title, document.type) == ("", "code")
     assert told(document) == [
         ("", "L1", 1, 5),
         ("Cache", "L8", 8, 11),
@@ -137,7 +137,7 @@ def test_a_table_of_values_keeps_its_records_whole_under_its_header() -> None:
     rows = "".join(f'{number},"a note\nof {PROSE[:200]}"\n' for number in range(40))
     document = read("a/people.csv", f"id,note\n{rows}")
 
-    assert (document.title, document.type) == ("people", "csv")
+    assert (document.title, document.type) == ("", "csv")
     assert {chunk.headings for chunk in document.chunks} == {("id | note",)}
     assert all(chunk.text.count('"') % 2 == 0 for chunk in document.chunks)
     assert len(document.chunks) > 3
@@ -168,7 +168,7 @@ def test_json_is_cut_by_its_members() -> None:
     }
     document = read("a/config.json", json.dumps(value, indent=2))
 
-    assert (document.title, document.type) == ("config", "json")
+    assert (document.title, document.type) == ("", "json")
     assert [(headings, first) for headings, _, first, _ in told(document)] == [
         ("server > notes", 1),
         ("users > [0]", 9),
@@ -221,6 +221,19 @@ def test_a_notebook_is_its_cells_at_the_lines_where_they_stand() -> None:
 def test_a_notebook_without_cells_is_none(text: str) -> None:
     with pytest.raises(Unreadable, match="no cells"):
         read("a.ipynb", text)
+
+
+def test_halves_of_letters_in_a_notebook_become_letters_or_marks_that_one_is_missing() -> None:
+    cells = [
+        {"cell_type": "markdown", "source": "# A \ud83d title"},
+        {"cell_type": "code", "source": ["x = '\ud83d", "\ude00'\n", "y = '\ud83d'"]},
+    ]
+    document = read("a.ipynb", json.dumps({"cells": cells, "metadata": {"title": "T\udc00"}}))
+    (chunk,) = document.chunks
+
+    assert (document.title, document.meta) == ("T\ufffd", {"title": "T\ufffd"})
+    assert chunk.headings == ("A \ufffd title",)
+    assert chunk.text.endswith("x = '\U0001f600'\ny = '\ufffd'")
 
 
 PAGE = f"""<!DOCTYPE html>

@@ -3,8 +3,10 @@
 import os
 import socket
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -157,6 +159,7 @@ def test_a_file_that_vanished_is_refused(docs: DiskFolder) -> None:
 def test_a_loop_of_links_is_refused(docs: DiskFolder) -> None:
     Path(docs.path, "loop.md").symlink_to("loop.md")
 
+    assert docs.listing().paths == ["a.md", "deep/b.txt", "loop.md"]
     assert refused(docs, "loop.md") == "a loop of links"
 
 
@@ -178,6 +181,50 @@ def test_a_link_swapped_in_after_the_path_was_checked_is_not_followed(docs: Disk
 
     with pytest.raises(OSError, match=r"Not a directory|Too many levels of symbolic links"):
         open_beneath(Path(docs.path), parts)
+
+
+def test_a_link_swapped_in_for_a_folder_above_is_not_followed(root: Path) -> None:
+    written(root, {"team/docs/a.md": "a", "team/docs/deep/b.md": "b"})
+    written(root.parent / "outside", {"docs/a.md": "secret", "docs/secret.md": "s"})
+    docs = AllowedFolders([str(root)], max_file_bytes=100, suffixes=SUFFIXES).open("team/docs")
+
+    assert (docs.listing().paths, docs.read("a.md").data) == (["a.md", "deep/b.md"], b"a")
+    (root / "team").rename(root / "before")
+    (root / "team").symlink_to(root.parent / "outside")
+    listing = docs.listing()
+
+    assert (listing.paths, listing.skipped) == ([], ["./: not a directory"])
+    with pytest.raises(Unreadable, match="leads outside the folder"):
+        docs.read("a.md")
+
+
+def test_a_link_swapped_in_for_a_folder_above_while_a_file_is_read_is_not_followed(root: Path) -> None:
+    """As fast as it goes, for a moment: whatever is read meanwhile was in the folder."""
+    written(root, {"team/docs/a.md": "a"})
+    written(root.parent / "outside", {"docs/a.md": "secret", "docs/secret.md": "s"})
+    (root / "link").symlink_to(root.parent / "outside")
+    docs = AllowedFolders([str(root)], max_file_bytes=100, suffixes=SUFFIXES).open("team/docs")
+    over = threading.Event()
+    swapping = threading.Thread(target=_swap, args=(root, over))
+    swapping.start()
+    seen: set[str] = set()
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        seen |= set(docs.listing().paths)
+        with suppress(Unreadable):
+            seen.add(docs.read("a.md").data.decode())
+    over.set()
+    swapping.join()
+
+    assert seen <= {"a.md", "a"}
+
+
+def _swap(root: Path, over: threading.Event) -> None:
+    while not over.is_set():
+        (root / "team").rename(root / "before")
+        (root / "link").rename(root / "team")
+        (root / "team").rename(root / "link")
+        (root / "before").rename(root / "team")
 
 
 @contextmanager

@@ -241,14 +241,12 @@ def test_a_line_a_little_too_long_is_halved_at_the_end_of_a_sentence() -> None:
     [
         ("a/b.md", "# The Heading\n", "The Heading"),
         ("a/b.md", "---\ntitle: Front\n---\n# Heading\n", "Front"),
-        ("a/b.md", "no heading", "b"),
-        ("a/b.md", "#\n", "b"),
-        ("a/notes.txt", "# not markdown", "notes"),
+        ("a/b.md", "no heading", ""),
+        ("a/b.md", "#\n", ""),
+        ("a/notes.txt", "# not markdown", ""),
     ],
 )
-def test_the_title_is_the_front_matters_or_the_first_heading_or_the_files_name(
-    path: str, text: str, title: str
-) -> None:
+def test_the_title_is_the_front_matters_or_the_first_heading_or_none(path: str, text: str, title: str) -> None:
     assert read(path, text).title == title
 
 

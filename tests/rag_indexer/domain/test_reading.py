@@ -142,6 +142,10 @@ def test_what_is_said_of_a_file_is_part_of_what_it_is() -> None:
     assert scanned(Files(b"x", OLD, {"a": 1}), {})["a.md"].hash != scanned(Files(b"x", OLD), {})["a.md"].hash
 
 
+def test_bytes_and_what_is_said_of_them_are_told_apart() -> None:
+    assert scanned(Files(b"x", OLD, {"a": 1}), {})["a.md"].hash != scanned(Files(b'x{"a":1}', OLD), {})["a.md"].hash
+
+
 async def test_passages_know_the_time_of_their_file_and_what_is_said_of_it() -> None:
     reading = Reading(TextParser(), WordsEncoder(), WordTerms())
     (one,) = await entries(reading, Files(b"text", OLD, {"team": "a"}), "a.md")
@@ -180,6 +184,36 @@ async def test_a_moved_file_is_what_a_build_from_nothing_would_have_made_of_it(t
 
     assert list(map(unstamped, sorted(moved.entries, key=_id))) == list(map(unstamped, sorted(afresh, key=_id)))
     assert encoder.encoded == []
+
+
+@pytest.mark.parametrize(("path", "title"), [("a/cache.py", "cache.py"), ("a/notes.txt", "notes"), ("b.md", "b")])
+async def test_a_file_that_says_no_title_is_named_as_it_is(tmp_path: Path, path: str, title: str) -> None:
+    folder = DiskFolder(written(tmp_path, {path: "x = 1\n"}), max_file_bytes=100, suffixes=TextParser.suffixes)
+    (one,) = await entries(Reading(TextParser(), WordsEncoder(), WordTerms()), folder, path)
+
+    assert (one.passage.title, one.passage.untitled) == (title, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        ("old.py", "new.py", "def run():\n    pass\n"),
+        ("setup.md", "install.md", "# setup\ntext\n"),
+        ("setup.md", "install.md", "no heading\n"),
+        ("table.csv", "people.csv", "name,age\nAnn,3\n"),
+    ],
+)
+async def test_a_moved_file_has_the_title_that_a_new_one_would_have(
+    tmp_path: Path, before: str, after: str, text: str
+) -> None:
+    folder = DiskFolder(
+        written(tmp_path, {before: text, after: text}), max_file_bytes=10_000, suffixes=TextParser.suffixes
+    )
+    reading = Reading(TextParser(), WordsEncoder(), WordTerms())
+    moved = reading.moved(after, FileState(hash="h", size=1), await entries(reading, folder, before))
+    afresh = await entries(reading, folder, after)
+
+    assert list(map(unstamped, moved.entries)) == list(map(unstamped, afresh))
 
 
 def _id(entry: Entry) -> str:

@@ -190,14 +190,14 @@ async def test_a_folder_that_may_not_be_listed_is_named_and_the_build_goes_on(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As root nothing is forbidden: a folder is taken away while it is walked instead."""
-    real = os.scandir
+    real = os.open
 
-    def refusing(path: str) -> object:
-        if str(path).endswith("deep"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
+    def refusing(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path == "deep":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, flags, mode, dir_fd=dir_fd)
 
-    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(os, "open", refusing)
     _, built = await client.build()
 
     assert built["index"]["skipped"] == ["deep/: permission denied"]

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sage_contracts.errors import EncoderAway
 from tests.fakes.bad_bodies import BAD_BODIES
 from tests.rag_indexer.clients import Client, clients
 from tests.rag_indexer.parts import written
@@ -117,6 +118,32 @@ async def test_a_document_is_listed_told_and_deleted_with_its_passages(client: C
     assert deleted == (200, {"status": "deleted", "id": first["id"]})
     assert (await client.paths("zebra"), await client.paths("giraffe")) == ([], ["uploads/a.md"])
     assert (await client.ask("GET", ROUTE))[1] == {"documents": [second]}
+
+
+async def test_a_document_is_deleted_with_its_passages_where_the_folder_is_away(tmp_path: Path) -> None:
+    written(tmp_path / "docs", {"lion.md": "A lion roars.\n"})
+    async with clients(tmp_path) as client:
+        _, uploaded = await upload(client, {"name": "a.md", "text": "A zebra.\n"})
+        (tmp_path / "docs").rename(tmp_path / "unmounted")
+        status, _ = await client.ask("DELETE", f"{ROUTE}/{uploaded['documents'][0]['id']}")
+        index = (await client.status())["index"]
+        gone, there = await client.paths("zebra"), await client.paths("roars")
+        (tmp_path / "unmounted").rename(tmp_path / "docs")
+        _, built = await client.build()
+
+    assert (status, gone, there) == (200, [], ["lion.md"])
+    assert (index["num_documents"], index["num_chunks"]) == (1, 1)
+    assert built["status"] == "already_exists"
+
+
+async def test_a_document_is_deleted_with_its_passages_while_the_encoder_is_away(client: Client) -> None:
+    _, uploaded = await upload(client, {"name": "a.md", "text": "A zebra.\n"}, {"name": "b.md", "text": "A lion.\n"})
+    client.desk.encoder.fails_with = EncoderAway("the encoder is away")
+    await upload(client, {"name": "c.md", "text": "A giraffe\nis tall.\n"})
+    status, _ = await client.ask("DELETE", f"{ROUTE}/{uploaded['documents'][0]['id']}")
+    client.desk.encoder.fails_with = None
+
+    assert (status, await client.paths("zebra"), await client.paths("lion")) == (200, [], ["uploads/b.md"])
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

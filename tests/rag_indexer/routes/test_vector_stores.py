@@ -1,8 +1,9 @@
 """Vector stores and files, as the real OpenAI SDK uses them, over a real socket and real Edge."""
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from yarl import URL
 
+from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
+from rag_indexer.domain.ports import Collections, Passages
+from rag_indexer.domain.store_files import StoreFiles
 from rag_indexer.domain.uploads import NewUpload
 from sage_contracts import index as wire
+from sage_contracts.vector_stores import PageQuery
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
 from tests.rag_indexer.parts import Desk, edge_desk, written
 
@@ -113,6 +118,22 @@ async def test_names_are_kept_changed_and_may_be_had_twice(client: AsyncOpenAI) 
     assert (await client.vector_stores.update(second.id, metadata={})).name == "Handbücher"
 
 
+async def test_stores_of_one_name_made_at_once_are_all_there(client: AsyncOpenAI) -> None:
+    made = await asyncio.gather(*(client.vector_stores.create(name="twice") for _ in range(4)))
+
+    assert {store.id async for store in client.vector_stores.list()} == {store.id for store in made}
+    assert len({store.id for store in made}) == 4
+
+
+async def test_a_new_store_has_no_files_of_a_deleted_index(client: AsyncOpenAI, desk: Desk) -> None:
+    await desk.uploads.add([NewUpload("a.md", PUMP, {})], "manuals", wait=True)
+    await desk.builds.delete("manuals")
+    store = await client.vector_stores.create(name="manuals")
+
+    assert (store.name, store.file_counts.total) == ("manuals", 0)
+    assert (await client.vector_stores.files.list(store.id)).data == []
+
+
 async def test_stores_are_listed_by_pages(client: AsyncOpenAI) -> None:
     made = [(await client.vector_stores.create(name=name)).id for name in ("one", "two", "three")]
 
@@ -164,6 +185,39 @@ async def test_a_score_can_be_asked_for(client: AsyncOpenAI) -> None:
     assert (await client.vector_stores.search(store, query="pump", ranking_options=options)).data == []
 
 
+async def test_a_page_of_files_asks_the_index_once(desk: Desk, tmp_path: Path) -> None:
+    many = [NewUpload(f"{number}.md", PUMP, {}) for number in range(5)]
+    await desk.uploads.add(many, "manuals", wait=True)
+    counting = CountingCollections(desk.collections)
+    files = StoreFiles(
+        shelf=UploadShelf(tmp_path / "data" / "uploads"),
+        uploads=desk.uploads,
+        files=desk.vector_stores[0],
+        builds=desk.builds,
+        collections=counting,
+    )
+    page = await files.listing("manuals", PageQuery(limit=2, filter="completed"))
+
+    assert ([file.status for file in page.data], page.has_more) == (["completed"] * 2, True)
+    assert counting.opened == 1
+
+
+class CountingCollections:
+    def __init__(self, collections: Collections) -> None:
+        self._collections = collections
+        self.opened = 0
+
+    async def names(self) -> list[str]:
+        return await self._collections.names()
+
+    async def open(self, name: str) -> Passages:
+        self.opened += 1
+        return await self._collections.open(name)
+
+    def hold(self, name: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        return self._collections.hold(name)
+
+
 async def test_two_files_of_one_name_are_two_files(client: AsyncOpenAI) -> None:
     store, (pump,) = await filled(client, manual=PUMP)
     second = await client.vector_stores.files.upload_and_poll(
@@ -172,6 +226,31 @@ async def test_two_files_of_one_name_are_two_files(client: AsyncOpenAI) -> None:
 
     assert {file.id async for file in client.vector_stores.files.list(store)} == {pump, second.id}
     assert (await client.vector_stores.search(store, query="signal lamp amber")).data[0].file_id == second.id
+
+
+@pytest.mark.parametrize("name", ["notes", "x" * 300 + ".md"])
+async def test_files_whose_names_become_the_same_are_files_of_their_own(client: AsyncOpenAI, name: str) -> None:
+    store = await client.vector_stores.create()
+    files = [await client.files.create(file=named(name, data), purpose="assistants") for data in (PUMP, LAMP, VALVE)]
+    for file in files:
+        await client.vector_stores.files.create(store.id, file_id=file.id)
+
+    assert {file.id async for file in client.vector_stores.files.list(store.id)} == {file.id for file in files}
+
+
+async def test_files_of_one_name_attached_at_once_are_all_there(client: AsyncOpenAI) -> None:
+    store = await client.vector_stores.create()
+    files = [await client.files.create(file=named("README.md", PUMP), purpose="assistants") for _ in range(4)]
+    await asyncio.gather(*(client.vector_stores.files.create(store.id, file_id=file.id) for file in files))
+
+    assert {file.id async for file in client.vector_stores.files.list(store.id)} == {file.id for file in files}
+
+
+async def test_a_file_named_twice_is_attached_once(client: AsyncOpenAI) -> None:
+    pump = await client.files.create(file=named("pump.md", PUMP), purpose="assistants")
+    store = await client.vector_stores.create(file_ids=[pump.id, pump.id])
+
+    assert [file.id async for file in client.vector_stores.files.list(store.id)] == [pump.id]
 
 
 async def test_a_file_attached_again_stays_as_it_is(client: AsyncOpenAI) -> None:

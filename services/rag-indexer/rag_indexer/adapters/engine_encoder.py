@@ -20,7 +20,7 @@ from sage_contracts.names import REQUEST_ID_HEADER
 _SHORTEST_LETTERS = 200
 """A text that is refused is cut down to this, not further."""
 _TOO_MUCH = frozenset({400, 413, 422, 500, 502})
-"""What engines answer to a batch, or a text, that is too long for them."""
+"""What engines answer to a batch, or a text, that is too long for them; some of them with a fault of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Pace:
     """
     How much is asked at once, and how long is waited, in seconds.
 
-    A question is asked once, within `query`, and not at all for `pause` after one that failed: a search must not wait
-    for an engine that is away. Passages are asked again, `attempts` times in all, first after `backoff`, then after
-    twice as long each time, or as long as the engine asks for, up to `longest`.
+    A question is asked once, in parts where it is too long, all of it within `query`, and not at all for `pause` after
+    one that failed: a search must not wait for an engine that is away. Passages are asked again, `attempts` times in
+    all, first after `backoff`, then after twice as long each time, or as long as the engine asks for, up to `longest`.
     """
 
     batch: int = 32
@@ -131,17 +131,19 @@ class EngineEncoder:
         if (left := self._away_until - monotonic()) > 0:
             raise EncoderAway(f"{self._model} did not answer a moment ago", retry_after=math.ceil(left))
         try:
-            return await self._fitted(texts, self._pace.query)
-        except (_Away, EncoderAway) as error:
+            async with asyncio.timeout(self._pace.query):
+                return await self._fitted(texts, self._pace.query, again=False)
+        except (TimeoutError, _Away, EncoderAway) as error:
             self._away_until = monotonic() + self._pace.pause
-            raise EncoderAway(f"{self._model}: {error}", retry_after=math.ceil(self._pace.pause)) from error
+            told = str(error) or "no answer (TimeoutError)"
+            raise EncoderAway(f"{self._model}: {told}", retry_after=math.ceil(self._pace.pause)) from error
 
     async def _in_turn(self, texts: list[str]) -> list[list[float]]:
         async with self._turns:
             pause = self._pace.backoff
             for attempt in range(1, self._pace.attempts + 1):
                 try:
-                    return await self._fitted(texts, self._pace.passages)
+                    return await self._fitted(texts, self._pace.passages, again=attempt > 1)
                 except _Away as error:
                     if attempt == self._pace.attempts:
                         raise EncoderAway(f"{self._model}: {error}", retry_after=self._pace.longest) from error
@@ -149,20 +151,29 @@ class EngineEncoder:
                     pause *= 2
         raise AssertionError("the last attempt returns or raises")
 
-    async def _fitted(self, texts: list[str], seconds: float) -> list[list[float]]:
+    async def _fitted(self, texts: list[str], seconds: float, *, again: bool) -> list[list[float]]:
         """What the engine refuses as a whole is asked in halves, and a single text is cut, as far as that may help."""
         try:
             return await self._asked(texts, seconds)
         except _Refused as refused:
+            if refused.may_pass and len(texts) == 1:
+                await self._prove_too_long(texts[0], seconds, refused, again=again)
             if len(texts) > 1:
                 middle = len(texts) // 2
-                first = await self._fitted(texts[:middle], seconds)
-                return first + await self._fitted(texts[middle:], seconds)
+                first = await self._fitted(texts[:middle], seconds, again=again)
+                return first + await self._fitted(texts[middle:], seconds, again=again)
             if len(texts[0]) <= _SHORTEST_LETTERS:
-                if refused.may_pass:
-                    raise _Away(str(refused)) from refused
                 raise EncoderAway(f"{self._model} refuses to embed: {refused}", retry_after=60) from refused
-            return await self._fitted([texts[0][: max(_SHORTEST_LETTERS, len(texts[0]) // 2)]], seconds)
+            return await self._fitted([texts[0][: max(_SHORTEST_LETTERS, len(texts[0]) // 2)]], seconds, again=again)
+
+    async def _prove_too_long(self, text: str, seconds: float, refused: _Refused, *, again: bool) -> None:
+        """A fault may have any cause: the text is to blame when it comes `again`, and not for the text's beginning."""
+        if not again or len(text) <= _SHORTEST_LETTERS:
+            raise _Away(str(refused)) from refused
+        try:
+            await self._asked([text[:_SHORTEST_LETTERS]], seconds)
+        except _Refused as error:
+            raise _Away(str(error)) from error
 
     async def _asked(self, texts: list[str], seconds: float) -> list[list[float]]:
         body = msgspec.json.encode({"model": self._model, "input": texts, "encoding_format": "float"})

@@ -4,10 +4,12 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import PurePosixPath
 
+import msgspec
+
 from rag_indexer.domain.documents import Document
 from rag_indexer.domain.ports import Unreadable
 
-VERSION = 3
+VERSION = 4
 """To be raised when the same bytes would be cut into other chunks: it makes every index be built anew."""
 LIBRARIES = ("markdown-it-py", "pypdf", "python-docx", "selectolax")
 
@@ -47,4 +49,20 @@ def read(path: str, data: bytes) -> Document:
     found: Document = import_module(f"rag_indexer.adapters.formats.{name}").document(path, data)
     if not found.chunks:
         raise Unreadable("empty")
+    try:
+        msgspec.msgpack.encode(found)
+    except UnicodeEncodeError:  # halves of letters, which JSON and PDF can name and nothing can store
+        return msgspec.convert(_whole(msgspec.to_builtins(found)), Document)
     return found
+
+
+def _whole(value: object) -> object:
+    """Halves of a letter that stand beside each other are put together, every other one becomes U+FFFD."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_whole(key): _whole(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_whole(inner) for inner in value]
+    return value

@@ -27,10 +27,11 @@ class AllowedFolders:
         if "\0" in source_dir:
             raise SourceRefused("source_dir must not contain a NUL", param="source_dir")
         resolved = next(self._folders(source_dir), None)
-        if resolved is None or not any(resolved.is_relative_to(root) for root in self._roots):
+        within = next((root for root in self._roots if resolved is not None and resolved.is_relative_to(root)), None)
+        if resolved is None or within is None:
             # The same answer for a folder outside and for one that does not exist: which exist is nobody's business.
             raise SourceRefused(f"source_dir must be a folder inside {self._told()}", param="source_dir")
-        return DiskFolder(resolved, max_file_bytes=self._max_file_bytes, suffixes=self._suffixes)
+        return DiskFolder(resolved, within=within, max_file_bytes=self._max_file_bytes, suffixes=self._suffixes)
 
     def _folders(self, source_dir: str) -> Iterator[Path]:
         for root in self._roots:
@@ -47,10 +48,18 @@ class AllowedFolders:
 
 
 class DiskFolder:
-    """One folder, links resolved. Its own links are followed to files inside it and to nothing else."""
+    """
+    One folder, links resolved. Its own links are followed to files inside it and to nothing else.
 
-    def __init__(self, root: Path, *, max_file_bytes: int, suffixes: Collection[str]) -> None:
+    `within` is an allowed root that it lies in, itself if none is given. Below that no link is obeyed on the way to it:
+    one swapped in for a folder above it, after it was allowed, would lead anywhere.
+    """
+
+    def __init__(
+        self, root: Path, *, within: Path | None = None, max_file_bytes: int, suffixes: Collection[str]
+    ) -> None:
         self._root = root
+        self._within = within or root
         self._max_file_bytes = max_file_bytes
         self._suffixes = frozenset(suffixes)
 
@@ -61,24 +70,41 @@ class DiskFolder:
     def listing(self) -> Listing:
         """Hidden files and folders are left out without a word: `.git` and `.venv` are nobody's documents."""
         found = Listing([], [])
-        failed: list[OSError] = []
-        for folder, folders, files in os.walk(self._root, onerror=failed.append):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            place = Path(folder)
-            for name in folders:
-                if (place / name).is_symlink():
-                    found.skipped.append(f"{_shown(self._relative(place / name))}/: a link to a folder")
-            for name in files:
-                path = self._relative(place / name)
-                if name.startswith(".") or place.joinpath(name).suffix.lower() not in self._suffixes:
-                    continue
-                if _shown(path) != path:
-                    found.skipped.append(f"{_shown(path)}: its name is not UTF-8")
-                    continue
-                found.paths.append(path)
-        found.skipped.extend(f"{_shown(self._relative(Path(error.filename)))}/: {_reason(error)}" for error in failed)
+        waiting: list[tuple[str, ...]] = [()]
+        while waiting:
+            place = waiting.pop()
+            try:
+                inner = self._list(place, found)
+            except OSError as error:
+                found.skipped.append(f"{_shown('/'.join(place) or '.')}/: {_reason(error)}")
+            else:
+                waiting += [(*place, name) for name in sorted(inner, reverse=True)]
         found.paths.sort()
         return found
+
+    def _list(self, place: tuple[str, ...], found: Listing) -> list[str]:
+        """Adds the files of one folder; the names of the folders in it."""
+        folders = []
+        descriptor = open_beneath(self._within, [*self._root.relative_to(self._within).parts, *place], os.O_DIRECTORY)
+        try:
+            with os.scandir(descriptor) as entries:
+                named = sorted((entry.name, _leads_to_folder(entry), entry.is_symlink()) for entry in entries)
+        finally:
+            os.close(descriptor)
+        for name, leads_to_folder, is_link in named:
+            path = "/".join((*place, name))
+            if name.startswith("."):
+                continue
+            if leads_to_folder and is_link:
+                found.skipped.append(f"{_shown(path)}/: a link to a folder")
+            elif leads_to_folder:
+                folders.append(name)
+            elif Path(name).suffix.lower() in self._suffixes:
+                if _shown(path) == path:
+                    found.paths.append(path)
+                else:
+                    found.skipped.append(f"{_shown(path)}: its name is not UTF-8")
+        return folders
 
     def stamp(self, path: str) -> Stamp | None:
         try:
@@ -91,7 +117,7 @@ class DiskFolder:
             real = (self._root / path).resolve()
             if not real.is_relative_to(self._root):
                 raise Unreadable("leads outside the folder")
-            descriptor = open_beneath(self._root, real.relative_to(self._root).parts)
+            descriptor = open_beneath(self._within, real.relative_to(self._within).parts, os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as file:
                 before = os.fstat(descriptor)
                 if not stat.S_ISREG(before.st_mode):
@@ -107,26 +133,29 @@ class DiskFolder:
             raise Unreadable(f"larger than {self._max_file_bytes} bytes")
         return Content(data, _stamp(before) if _stamp(before) == _stamp(after) else None)
 
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self._root).as_posix()
 
-
-def open_beneath(root: Path, parts: Sequence[str]) -> int:
+def open_beneath(root: Path, parts: Sequence[str], more: int = 0) -> int:
     """
     Open without following any link on the way: one swapped in after the path was checked must not be obeyed.
 
-    O_NONBLOCK because opening a pipe would wait for its writer.
+    `more` are flags for the last part: O_DIRECTORY, or O_NONBLOCK because opening a pipe would wait for its writer.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    folder = os.open(root, flags | os.O_DIRECTORY)
+    found = os.open(root, flags | os.O_DIRECTORY)
+    for number, part in enumerate(parts, start=1):
+        try:
+            inner = os.open(part, flags | (more if number == len(parts) else os.O_DIRECTORY), dir_fd=found)
+        finally:
+            os.close(found)
+        found = inner
+    return found
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        for part in parts[:-1]:
-            inner = os.open(part, flags | os.O_DIRECTORY, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(parts[-1], flags | os.O_NONBLOCK, dir_fd=folder)
-    finally:
-        os.close(folder)
+        return entry.is_dir()
+    except OSError:  # a loop of links, or a link to where nobody may look
+        return False
 
 
 def _stamp(found: os.stat_result) -> Stamp:

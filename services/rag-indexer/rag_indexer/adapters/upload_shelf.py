@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -60,11 +62,14 @@ class UploadShelf:
     async def delete(self, collection: str, upload_id: str) -> bool:
         def deleted() -> bool:
             folder = self._root / collection
-            if (about := _about(folder, upload_id)) is None:
+            if not folder.is_dir():
                 return False
-            (folder / f"{upload_id}.json").unlink()
-            (folder / about.file).unlink(missing_ok=True)
-            return True
+            with _alone(folder):
+                if (about := _about(folder, upload_id)) is None:
+                    return False
+                (folder / f"{upload_id}.json").unlink()
+                (folder / about.file).unlink(missing_ok=True)
+                return True
 
         return await _done(deleted)
 
@@ -106,15 +111,24 @@ class _UploadFolder:
 def _put(folder: Path, key: str, new: NewUpload) -> Upload:
     """The bytes first, in a file of their own: a reader of the description finds those that belong to it."""
     folder.mkdir(parents=True, exist_ok=True)
-    before = _about(folder, key)
-    file = f"{key}.{hashlib.sha256(new.data).hexdigest()[:16]}"
-    write_durably(folder / file, new.data)
-    created = before.created_at if before else datetime.now(UTC)
-    about = _About(name=new.name, file=file, size=len(new.data), created_at=created, meta=new.meta)
-    write_durably(folder / f"{key}.json", msgspec.json.encode(about))
-    if before is not None and before.file != file:
-        (folder / before.file).unlink(missing_ok=True)
+    with _alone(folder):
+        before = _about(folder, key)
+        file = f"{key}.{hashlib.sha256(new.data).hexdigest()[:16]}"
+        write_durably(folder / file, new.data)
+        created = before.created_at if before else datetime.now(UTC)
+        about = _About(name=new.name, file=file, size=len(new.data), created_at=created, meta=new.meta)
+        write_durably(folder / f"{key}.json", msgspec.json.encode(about))
+        if before is not None and before.file != file:
+            (folder / before.file).unlink(missing_ok=True)
     return _upload(key, about)
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """One change of a folder at a time, in all processes: a second one must not remove the file of a first."""
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _all(folder: Path) -> dict[str, _About]:

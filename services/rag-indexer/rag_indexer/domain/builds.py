@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
-from rag_indexer.domain import estimating
+from rag_indexer.domain import estimating, removing
 from rag_indexer.domain.building import Building, Clock, Wanted
 from rag_indexer.domain.jobs import Job, Jobs, is_elsewhere
 from rag_indexer.domain.ports import Collections, Counts, Passages
@@ -31,6 +31,7 @@ class Builds:
         self._collections = collections
         self._sources = sources
         self._building = building
+        self._clock = clock
         self._jobs = Jobs(collections, building, clock, counts)
         self._touched: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,6 +156,21 @@ class Builds:
                 return None
             await asyncio.wait([job.task])
             return job
+
+    async def take_out(self, name: str, path: str) -> None:
+        """
+        Bring the index up to date; where that fails, remove at least this file from it.
+
+        No search finds the file when this returns. Raises StoreUnavailable, and BuildRunning when another process
+        builds.
+        """
+        if await self.renew(name) is not None:
+            return
+        passages = await self._collections.open(name)
+        await self._jobs.free(name)
+        if await self._jobs.change(name, removing.taken_out(passages, path, self._clock.utc())):
+            record = await passages.record()
+            self._jobs.serving(name, record.num_chunks if record else 0)
 
     def touch(self, name: str) -> None:
         """Bring the index up to date soon; asked for again before that has begun, it is done once."""

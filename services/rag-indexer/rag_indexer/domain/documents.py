@@ -32,7 +32,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`type` is markdown, text, rst, html, pdf, docx, code, csv, json or notebook."""
+    """
+    `title` is empty where the file says none: it is then named as the file is.
+
+    `type` is markdown, text, rst, html, pdf, docx, code, csv, json or notebook.
+    """
 
     title: str
     chunks: tuple[Chunk, ...]
@@ -60,7 +64,8 @@ class StoredPassage(Struct, frozen=True, kw_only=True):
     """
     A chunk as an index keeps it. `file_hash` is that of the whole file it came from, `content_hash` that of its text.
 
-    `modified` is the file's own time when it was indexed, in unix seconds.
+    `modified` is the file's own time when it was indexed, in unix seconds. `untitled` when `title` is the file's name,
+    because it says none itself.
     """
 
     id: str
@@ -78,6 +83,7 @@ class StoredPassage(Struct, frozen=True, kw_only=True):
     meta: Meta = {}
     content_hash: str = ""
     collection: str = DOCS_COLLECTION
+    untitled: bool = False
 
 
 def is_passage_id(text: str) -> bool:

@@ -107,12 +107,11 @@ class Reading:
 
     def _relabelled(self, entry: Entry, path: str, seen: dict[str, int]) -> Entry:
         before = entry.passage
-        named_by_file = before.title == PurePosixPath(before.path).stem
         passage = msgspec.structs.replace(
             before,
             id=_id(path, before.heading, before.text, seen),
             path=path,
-            title=PurePosixPath(path).stem if named_by_file else before.title,
+            title=_named(path, before.type) if before.untitled else before.title,
         )
         return Entry(passage, Vectors(self._terms.of_passage(searchable(passage)), entry.vectors.dense))
 
@@ -146,7 +145,8 @@ def _passage(about: _About, chunk: Chunk, seen: dict[str, int]) -> StoredPassage
         id=_id(about.path, heading, chunk.text, seen),
         path=about.path,
         file_hash=about.file_hash,
-        title=about.document.title,
+        title=about.document.title or _named(about.path, about.document.type),
+        untitled=not about.document.title,
         heading=heading,
         anchor=chunk.anchor,
         first_line=chunk.first_line,
@@ -161,6 +161,11 @@ def _passage(about: _About, chunk: Chunk, seen: dict[str, int]) -> StoredPassage
     )
 
 
+def _named(path: str, kind: str) -> str:
+    """A file's name as a title; of source code with its suffix, as it is spoken of."""
+    return PurePosixPath(path).name if kind == "code" else PurePosixPath(path).stem
+
+
 def _id(path: str, heading: str, text: str, seen: dict[str, int]) -> str:
     """From the content alone, so that a passage keeps its id when the index is built again."""
     key = f"{path}\0{heading}\0{text}"
@@ -171,7 +176,9 @@ def _id(path: str, heading: str, text: str, seen: dict[str, int]) -> str:
 def _state(content: Content, now: float) -> FileState:
     said = msgspec.json.encode(content.meta, order="sorted") if content.meta else b""
     size = len(content.data)
-    return FileState(hash=_hash(content.data + said), size=size, stamp=proving(content.stamp, now))
+    # With the length, because bytes moved from one of them to the other would give the same sum.
+    digest = _hash(b"%d:%b%b" % (size, content.data, said))
+    return FileState(hash=digest, size=size, stamp=proving(content.stamp, now))
 
 
 def _hash(data: bytes) -> str:

@@ -1,13 +1,16 @@
 """The files of a vector store: the documents uploaded into its collection."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
+from weakref import WeakValueDictionary
 
 from rag_indexer.domain import attributes
 from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.files import PREFIX, Files
-from rag_indexer.domain.manifest import Manifest
+from rag_indexer.domain.manifest import FileState, Manifest
 from rag_indexer.domain.paging import page
 from rag_indexer.domain.ports import Collections
 from rag_indexer.domain.sources import UPLOADS
@@ -27,6 +30,8 @@ class StoreFiles:
         self._files = files
         self._builds = builds
         self._collections = collections
+        self._naming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By collection, held from when a name is found free until it is taken."""
 
     async def attach(self, collection: str, new: Sequence[wire.NewStoreFile]) -> list[wire.StoreFile]:
         """
@@ -34,34 +39,38 @@ class StoreFiles:
 
         Raises DocumentNotFound, and InvalidRequest for a file of a format that cannot be read; then none is attached.
         """
-        there = await self._shelf.listing(collection)
-        taken = {upload.name for upload in there}
-        known = {_file_id(upload) for upload in there}
-        documents = []
-        for one in new:
-            _refuse_chunking(one.chunking_strategy)
-            if one.file_id not in known:
-                documents.append(await self._document(one, taken))
-                taken.add(documents[-1].name)
-        if documents:
-            await self._uploads.add(documents, collection, wait=False)
+        async with self._naming.setdefault(collection, asyncio.Lock()):
+            there = await self._shelf.listing(collection)
+            taken = {upload.name for upload in there}
+            known = {_file_id(upload) for upload in there}
+            documents = []
+            for one in new:
+                _refuse_chunking(one.chunking_strategy)
+                if one.file_id not in known:
+                    documents.append(await self._document(one, taken))
+                    taken.add(documents[-1].name)
+                    known.add(one.file_id)
+            if documents:
+                await self._uploads.add(documents, collection, wait=False)
         return [await self.get(collection, one.file_id) for one in new]
 
     async def listing(self, collection: str, asked: wire.PageQuery) -> wire.StoreFilePage:
         uploads = sorted(
             await self._shelf.listing(collection), key=lambda upload: (upload.created_at, upload.id), reverse=True
         )
-        files = [await self._told(collection, upload) for upload in uploads]
-        found = [file for file in files if asked.filter in {None, file.status}]
+        told = await self._telling(collection)
+        found = [upload for upload in uploads if asked.filter in {None, told(upload).status}]
         shown, has_more = page(
-            found, lambda file: file.id, limit=asked.limit, order=asked.order, after=asked.after, before=asked.before
+            found, _file_id, limit=asked.limit, order=asked.order, after=asked.after, before=asked.before
         )
-        first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-        return wire.StoreFilePage(data=shown, first_id=first, last_id=last, has_more=has_more)
+        files = [told(upload) for upload in shown]
+        first, last = (files[0].id, files[-1].id) if files else (None, None)
+        return wire.StoreFilePage(data=files, first_id=first, last_id=last, has_more=has_more)
 
     async def get(self, collection: str, file_id: str) -> wire.StoreFile:
         """Raises DocumentNotFound."""
-        return await self._told(collection, await self._upload(collection, file_id))
+        upload = await self._upload(collection, file_id)
+        return (await self._telling(collection))(upload)
 
     async def change(self, collection: str, file_id: str, change: wire.StoreFileChange) -> wire.StoreFile:
         """Raises DocumentNotFound and InvalidRequest."""
@@ -89,6 +98,9 @@ class StoreFiles:
         for upload in await self._shelf.listing(collection):
             await self._shelf.delete(collection, upload.id)
 
+    async def any(self, collection: str) -> bool:
+        return bool(await self._shelf.listing(collection))
+
     async def waiting(self, collection: str, indexed: Manifest) -> int:
         """How many are not indexed yet."""
         return sum(UPLOADS + upload.name not in indexed for upload in await self._shelf.listing(collection))
@@ -96,10 +108,11 @@ class StoreFiles:
     async def _document(self, new: wire.NewStoreFile, taken: set[str]) -> NewUpload:
         """Two files of one name are told apart by an end of their ids."""
         file = await self._files.get(new.file_id)
-        path = PurePosixPath(file.filename)
-        name = f"{path.stem}-{file.id[-6:]}{path.suffix}" if file.filename in taken else file.filename
         meta: dict[str, Any] = {**attributes.checked(new.attributes), attributes.FILE_ID: file.id}
-        return self._uploads.document(name, await self._files.content(file.id), meta)
+        document = self._uploads.document(file.filename, await self._files.content(file.id), meta)
+        ends = (file.id[-digits:] for digits in (6, 24))
+        names = (document.name, *(_with_end(document.name, end) for end in ends))
+        return replace(document, name=next(name for name in names if name not in taken))
 
     async def _upload(self, collection: str, file_id: str) -> Upload:
         for upload in await self._shelf.listing(collection):
@@ -107,26 +120,40 @@ class StoreFiles:
                 return upload
         raise _not_found(file_id)
 
-    async def _told(self, collection: str, upload: Upload) -> wire.StoreFile:
-        state = (await (await self._collections.open(collection)).manifest()).get(UPLOADS + upload.name)
-        error = None
-        if state is None and (status := await self._builds.status(collection)).status == "failed":
-            error = wire.FileError(code="server_error", message=status.error or "the build failed")
-        elif state is not None and state.unreadable is not None:
-            error = wire.FileError(code="invalid_file", message=state.unreadable)
-        return wire.StoreFile(
-            id=_file_id(upload),
-            created_at=int(upload.created_at.timestamp()),
-            usage_bytes=upload.size,
-            vector_store_id=f"vs_{collection}",
-            status="failed" if error else "completed" if state else "in_progress",
-            attributes=attributes.told(upload.meta),
-            last_error=error,
-        )
+    async def _telling(self, collection: str) -> Callable[[Upload], wire.StoreFile]:
+        """How each file stands by what is known of the index now."""
+        indexed = await (await self._collections.open(collection)).manifest()
+        now = await self._builds.status(collection)
+        failed = (now.error or "the build failed") if now.status == "failed" else None
+        return lambda upload: _told(upload, collection, indexed.get(UPLOADS + upload.name), failed)
+
+
+def _told(upload: Upload, collection: str, state: FileState | None, failed: str | None) -> wire.StoreFile:
+    error = None
+    if state is None and failed is not None:
+        error = wire.FileError(code="server_error", message=failed)
+    elif state is not None and state.unreadable is not None:
+        error = wire.FileError(code="invalid_file", message=state.unreadable)
+    return wire.StoreFile(
+        id=_file_id(upload),
+        created_at=int(upload.created_at.timestamp()),
+        usage_bytes=upload.size,
+        vector_store_id=f"vs_{collection}",
+        status="failed" if error else "completed" if state else "in_progress",
+        attributes=attributes.told(upload.meta),
+        last_error=error,
+    )
 
 
 def _file_id(upload: Upload) -> str:
     return str(upload.meta.get(attributes.FILE_ID) or f"{PREFIX}{upload.id}")
+
+
+def _with_end(name: str, end: str) -> str:
+    """As long as a document's name may be."""
+    path = PurePosixPath(name)
+    stem = path.stem.encode()[:150].decode("utf-8", "ignore")
+    return f"{stem}-{end}{path.suffix}"
 
 
 def _refuse_chunking(strategy: dict[str, Any] | None) -> None:

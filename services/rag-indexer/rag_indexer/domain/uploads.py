@@ -116,9 +116,10 @@ class Uploads:
     async def delete(self, document_id: str, asked: str | None) -> wire.DocumentDeleted:
         """Its passages are gone too when this returns. Raises DocumentNotFound."""
         name = collection(asked)
-        if not await self._shelf.delete(name, document_id):
+        upload = await self._shelf.get(name, document_id)
+        if upload is None or not await self._shelf.delete(name, document_id):
             raise _not_found(document_id)
-        await self._builds.renew(name)
+        await self._builds.take_out(name, f"{UPLOADS}{upload.name}")
         return wire.DocumentDeleted(status="deleted", id=document_id)
 
 

@@ -1,5 +1,6 @@
 """OpenAI's vector stores: a collection each, its uploaded documents their files."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -67,22 +68,25 @@ class VectorStores:
         self._store_files = store_files
         self._new_id = new_id
         self._now = now
+        self._naming = asyncio.Lock()
+        """Held from when a name is found free until it is taken."""
 
     async def create(self, new: wire.NewStore) -> wire.Store:
         """Raises InvalidRequest for what cannot be, and DocumentNotFound; then there is no store."""
         refuse_expiry(new.expires_after)
         for file_id in new.file_ids:
             await self._files.get(file_id)
-        card = Card(
-            collection=await self._free(new.name),
-            name=new.name or "",
-            created_at=self._now(),
-            description=new.description,
-            metadata=attributes.metadata(new.metadata),
-        )
         attached = [wire.NewStoreFile(file_id=one, chunking_strategy=new.chunking_strategy) for one in new.file_ids]
-        await self._store_files.attach(card.collection, attached)
-        await self._cards.put(card)
+        async with self._naming:
+            card = Card(
+                collection=await self._free(new.name),
+                name=new.name or "",
+                created_at=self._now(),
+                description=new.description,
+                metadata=attributes.metadata(new.metadata),
+            )
+            await self._store_files.attach(card.collection, attached)
+            await self._cards.put(card)
         return await self._told(card)
 
     async def listing(self, asked: wire.PageQuery) -> wire.StorePage:
@@ -167,10 +171,10 @@ class VectorStores:
         return list(cards.values())
 
     async def _free(self, name: str | None) -> str:
-        """A collection's name that nobody has: the store's own where that can be."""
+        """A collection's name that nobody has, and of which no uploads are left: the store's own where that can be."""
         if name is not None and names.is_collection(name):
             known = {card.collection for card in await self._cards.all()} | set(await self._collections.names())
-            if name not in known and name != names.DOCS_COLLECTION:
+            if name not in known and name != names.DOCS_COLLECTION and not await self._store_files.any(name):
                 return name
         return self._new_id()
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from rag_indexer.domain import chunking
 from rag_indexer.domain.blocks import Heading, Rows, blocks_from, lines_of
@@ -14,12 +13,12 @@ MAX_DEPTH = 3
 MAX_KEY = 100
 
 
-def document(path: str, data: bytes) -> Document:
+def document(_path: str, data: bytes) -> Document:
     lines = lines_of(as_text(data))
     blocks = blocks_from(list(_starts("\n".join(lines))), len(lines))
     cut = chunking.chunks(Rows(lines), blocks)
     chunks = tuple(replace(chunk, anchor=f"L{chunk.first_line}") for chunk in cut)
-    return Document(PurePosixPath(path).stem, chunks, "json")
+    return Document("", chunks, "json")
 
 
 def _starts(text: str) -> Iterator[tuple[int, bool, Heading | None]]:

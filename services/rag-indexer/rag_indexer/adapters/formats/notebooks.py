@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from rag_indexer.domain import chunking, markdown
 from rag_indexer.domain.blocks import Heading, Rows, blocks_from
@@ -20,7 +19,7 @@ class _Cell:
     """Pieces of the source, and the line of the file that each stands in."""
 
 
-def document(path: str, data: bytes) -> Document:
+def document(_path: str, data: bytes) -> Document:
     cells, meta = _cells(as_text(data))
     if not cells:
         raise Unreadable("not a notebook: it has no cells")
@@ -39,7 +38,7 @@ def document(path: str, data: bytes) -> Document:
         numbers += [*places_of, places_of[-1]]
     heading = next((heading.text for _, _, heading in starts if heading and heading.text), None)
     return Document(
-        title=str(meta.get("title") or heading or PurePosixPath(path).stem),
+        title=str(meta.get("title") or heading or ""),
         chunks=chunking.chunks(Rows(texts, numbers), blocks_from(starts, len(texts))),
         type="notebook",
         meta=meta,

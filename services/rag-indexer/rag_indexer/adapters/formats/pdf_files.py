@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from pypdf import PdfReader
@@ -21,7 +20,7 @@ MAX_TEXT = 20_000_000
 MAX_META = 1_000
 
 
-def document(path: str, data: bytes) -> Document:
+def document(_path: str, data: bytes) -> Document:
     try:
         reader = _opened(data)
         texts, numbers, pages = _rows(reader)
@@ -35,7 +34,7 @@ def document(path: str, data: bytes) -> Document:
     named = meta.pop("title", None)
     cut = chunking.chunks(Rows(texts, numbers, pages), blocks_from(starts, len(texts)))
     return Document(
-        title=str(named or "") or PurePosixPath(path).stem,
+        title=str(named or ""),
         # Viewers open a PDF at the page that its address names like this.
         chunks=tuple(replace(chunk, anchor=f"page={chunk.page}") for chunk in cut),
         type="pdf",

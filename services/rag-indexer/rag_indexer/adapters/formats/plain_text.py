@@ -1,13 +1,11 @@
 """Plain text: paragraphs, and nothing else."""
 
-from pathlib import PurePosixPath
-
 from rag_indexer.domain import chunking
 from rag_indexer.domain.blocks import Rows, lines_of, paragraphs
 from rag_indexer.domain.decoding import as_text
 from rag_indexer.domain.documents import Document
 
 
-def document(path: str, data: bytes) -> Document:
+def document(_path: str, data: bytes) -> Document:
     lines = lines_of(as_text(data))
-    return Document(PurePosixPath(path).stem, chunking.chunks(Rows(lines), list(paragraphs(lines))), "text")
+    return Document("", chunking.chunks(Rows(lines), list(paragraphs(lines))), "text")

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from rag_indexer.domain import chunking, front_matter
 from rag_indexer.domain.blocks import Heading, Rows, blocks_from, lines_of
@@ -24,13 +23,13 @@ _ROLES = re.compile(r":[\w:+.-]{1,60}:`([^`<]{1,200})[^`]{0,200}`|[`*|]+")
 Start = tuple[int, bool, Heading | None]
 
 
-def document(path: str, data: bytes) -> Document:
+def document(_path: str, data: bytes) -> Document:
     lines = _without_comments(lines_of(as_text(data)))
     starts = list(_Walk(lines).starts())
     headings = [heading.text for _, _, heading in starts if heading and heading.text]
     meta = _fields(lines)
     return Document(
-        title=front_matter.title(meta) or (headings[0] if headings else PurePosixPath(path).stem),
+        title=front_matter.title(meta) or (headings[0] if headings else ""),
         chunks=chunking.chunks(Rows(lines), blocks_from(starts, len(lines))),
         type="rst",
         meta=meta,

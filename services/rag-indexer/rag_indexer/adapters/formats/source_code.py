@@ -16,11 +16,10 @@ PYTHON = frozenset({".py", ".pyi"})
 
 def document(path: str, data: bytes) -> Document:
     lines = lines_of(as_text(data))
-    name = PurePosixPath(path)
-    suffix = name.suffix.lower()
+    suffix = PurePosixPath(path).suffix.lower()
     starts = (_of_python(lines) if suffix in PYTHON else None) or symbols.starts(lines, symbols.LANGUAGES[suffix])
     cut = chunking.chunks(Rows(lines), blocks_from(starts, len(lines)))
-    return Document(name.name, tuple(replace(chunk, anchor=f"L{chunk.first_line}") for chunk in cut), "code")
+    return Document("", tuple(replace(chunk, anchor=f"L{chunk.first_line}") for chunk in cut), "code")
 
 
 def _of_python(lines: Sequence[str]) -> list[Start] | None:

@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from rag_indexer.domain import chunking
 from rag_indexer.domain.blocks import Heading, Rows, blocks_from, lines_of
@@ -28,7 +27,7 @@ def document(path: str, data: bytes) -> Document:
     starts = [(row, True, heading if number == 0 else None) for number, (row, _) in enumerate(records)]
     cut = chunking.chunks(Rows(lines), blocks_from(starts, len(lines)))
     chunks = tuple(replace(chunk, anchor=f"L{chunk.first_line}") for chunk in cut)
-    return Document(PurePosixPath(path).stem, chunks, "csv")
+    return Document("", chunks, "csv")
 
 
 def _records(lines: Sequence[str], delimiter: str) -> list[tuple[int, Sequence[str]]]:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -41,7 +40,7 @@ _LAID_OUT = "h1, h2, h3, h4, h5, h6, table"
 _META_NAMES = {"author": "author", "date": "date", "description": "description", "keywords": "tags"}
 
 
-def document(path: str, data: bytes) -> Document:
+def document(_path: str, data: bytes) -> Document:
     text = _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
     tree = LexborHTMLParser(_with_lines(text))
     if tree.body is None:
@@ -53,7 +52,7 @@ def document(path: str, data: bytes) -> Document:
     named = " ".join(_OURS.sub("", title.text()).split()) if title else ""
     heading = next((heading.text for _, _, heading in page.starts if heading and heading.text), None)
     return Document(
-        title=named[:MAX_HEADING] or heading or PurePosixPath(path).stem,
+        title=named[:MAX_HEADING] or heading or "",
         chunks=chunking.chunks(Rows(page.texts, page.numbers), blocks_from(page.starts, len(page.texts))),
         type="html",
         meta=_meta(tree),

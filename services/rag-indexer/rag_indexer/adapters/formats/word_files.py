@@ -3,7 +3,6 @@
 import io
 import zipfile
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 import docx
 from docx.document import Document as WordDocument
@@ -30,7 +29,7 @@ _HIDDEN = './/w:r[w:rPr/w:vanish[not(@w:val="0" or @w:val="false")]]'
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
-def document(path: str, data: bytes) -> Document:
+def document(_path: str, data: bytes) -> Document:
     _refuse_bombs(data)
     try:
         word = docx.Document(io.BytesIO(data))
@@ -49,7 +48,7 @@ def document(path: str, data: bytes) -> Document:
         numbers += [number] * (len(lines) + 1)
     heading_text = next((heading.text for _, _, heading in starts if heading), None)
     return Document(
-        title=heading_text or str(meta.get("title") or "") or PurePosixPath(path).stem,
+        title=heading_text or str(meta.get("title") or ""),
         chunks=chunking.chunks(Rows(texts, numbers), blocks_from(starts, len(texts))),
         type="docx",
         meta={name: value for name, value in meta.items() if name != "title"},
