@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.fakes.redis_server import RedisServer, redis_server
+
+settings.register_profile("sage", deadline=None)
+settings.load_profile("sage")
 
 TESTS = Path(__file__).parent
 SLOW = ("system", "compose")

@@ -409,7 +409,7 @@ def test_every_suffix_has_a_reader(suffix: str) -> None:
 SEEDS = [files.pdf([["words"]]), files.word(), PAGE.encode(), json.dumps(NOTEBOOK).encode(), PYTHON.encode()]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     suffix=st.sampled_from(sorted({name: suffix for suffix, name in file_formats.SUFFIXES.items()}.values())),
     data=st.one_of(

@@ -87,7 +87,7 @@ def long_lines(lines: Sequence[str]) -> set[int]:
     return {number for number, line in enumerate(lines, start=1) if tokens(line) > MAX_TOKENS}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(path=PATHS, text=TEXTS)
 def test_every_line_with_content_is_covered_once(path: str, text: str) -> None:
     lines = lines_of(path, text)
@@ -99,7 +99,7 @@ def test_every_line_with_content_is_covered_once(path: str, text: str) -> None:
             assert covered[number] == 1 or (covered[number] > 1 and number in long_lines(lines))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(path=PATHS, text=TEXTS)
 def test_a_chunks_text_is_the_lines_it_names(path: str, text: str) -> None:
     lines = lines_of(path, text)
@@ -118,7 +118,7 @@ def test_a_chunks_text_is_the_lines_it_names(path: str, text: str) -> None:
         assert "".join(found).split() == lines[number - 1].split()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(path=PATHS, text=TEXTS)
 def test_chunks_are_in_order_with_content_and_of_a_bounded_size(path: str, text: str) -> None:
     chunks = read(path, text).chunks
