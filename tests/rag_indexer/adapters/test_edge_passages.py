@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -269,30 +270,45 @@ async def test_an_old_version_stays_open_until_its_last_reader_has_left(passages
     assert (old, both, versions(tmp_path)) == (1, ["docs@1", "docs@2"], ["docs@2"])
 
 
-async def test_a_publish_that_is_cancelled_never_removes_what_the_pointer_names(
-    passages: EdgePassages, tmp_path: Path
+@pytest.mark.parametrize("end", ["discard", "leave"])
+async def test_a_publish_that_is_cancelled_once_the_pointer_moved_is_served(
+    passages: EdgePassages, tmp_path: Path, end: str
 ) -> None:
-    draft = await begun(passages)
+    draft = await begun(passages, fresh=False)
     await draft.put(made(entry("a.md", "a giraffe is tall")))
     publishing = asyncio.create_task(draft.publish(record()))
     await asyncio.sleep(0)
+    while DataFolder(tmp_path, "docs").pointer().served == "docs@1":
+        time.sleep(0.001)  # and not asyncio's: it must not come back before it is cancelled
     publishing.cancel()
     await asyncio.wait([publishing])
-    await draft.discard()
-    served = DataFolder(tmp_path, "docs").pointer().served
+    await getattr(draft, end)()
+    await passages.settled()
+    served = await found(passages, "giraffe")
+    await publish(passages, "a lion roars", fresh=False)
 
-    assert served in versions(tmp_path)
+    assert (publishing.cancelled(), served) == (True, ["a giraffe is tall"])
+    assert (await found(passages, "lion"), versions(tmp_path)) == (["a lion roars"], ["docs@3"])
 
 
-async def test_a_publish_that_fails_after_the_pointer_moved_leaves_its_version(
-    passages: EdgePassages, tmp_path: Path
-) -> None:
+async def test_a_publish_that_fails_after_the_pointer_moved_is_served(passages: EdgePassages, tmp_path: Path) -> None:
     draft = await begun(passages)
-    DataFolder(tmp_path, "docs").point(Pointer("docs@2"))
+    await draft.put(made(entry("a.md", "a giraffe is tall")))
+    (tmp_path / "docs@2" / "draft.jsonl").unlink()
+    (tmp_path / "docs@2" / "draft.jsonl").mkdir()  # a journal that cannot be ended
+    with pytest.raises(StoreUnavailable):
+        await draft.publish(record())
     await draft.discard()
 
     assert versions(tmp_path) == ["docs@1", "docs@2"]
-    assert await found(passages, "zebra") == ["a zebra is striped"]
+    assert await found(passages, "giraffe") == ["a giraffe is tall"]
+
+
+async def test_a_version_that_is_read_is_not_swept_by_a_change_of_it(passages: EdgePassages, tmp_path: Path) -> None:
+    DataFolder(tmp_path, "docs").point(Pointer())
+    await publish(passages, "a giraffe is tall", fresh=False)
+
+    assert await found(passages, "giraffe") == ["a giraffe is tall"]
 
 
 async def test_discarding_or_leaving_what_is_served_does_not_touch_it(passages: EdgePassages) -> None:

@@ -128,6 +128,19 @@ async def test_a_rebuild_can_be_rolled_back_and_forth(client: Client) -> None:
     assert (forth["index"]["num_chunks"], await client.paths("roars")) == (3, ["zebra.md"])
 
 
+async def test_a_caller_who_leaves_does_not_stop_a_rollback(client: Client) -> None:
+    await client.build()
+    written(client.desk.docs, {"zebra.md": "# Lion\nA lion roars.\n"})
+    await client.build(force_rebuild=True)
+    rolling = asyncio.create_task(client.desk.builds.rollback(None))
+    await asyncio.sleep(0)
+    rolling.cancel()
+    await asyncio.wait([rolling])
+    await client.desk.builds.close()
+
+    assert (rolling.cancelled(), await client.paths("striped")) == (True, ["zebra.md"])
+
+
 async def test_what_was_rolled_back_is_brought_up_to_date_by_the_next_build(client: Client) -> None:
     await client.build()
     written(client.desk.docs, {"zebra.md": "# Lion\nA lion roars.\n"})
