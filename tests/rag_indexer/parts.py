@@ -246,7 +246,7 @@ def desk_over(
     shelf = UploadShelf(data / "uploads")
     builds = Builds(
         collections=collections,
-        sources=Sources(folders, shelf.folder, default=str(docs) if default else None),
+        sources=Sources(folders, shelf, default=str(docs) if default else None),
         building=Building(reading, clock),
         clock=clock,
         counts=tally,

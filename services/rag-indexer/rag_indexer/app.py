@@ -84,7 +84,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     ):
         folders = AllowedFolders(config.roots, max_file_bytes=config.max_file_bytes, suffixes=parser.suffixes)
         reading = Reading(parser, encoder, terms)
-        sources = Sources(folders, shelf.folder, default=config.source_dir or None)
+        sources = Sources(folders, shelf, default=config.source_dir or None)
         building = Building(reading, clock)
         builds = Builds(collections=collections, sources=sources, building=building, clock=clock, counts=counts)
         watching = Watching(collections, builds, FolderWatcher())

@@ -118,8 +118,10 @@ class Builds:
         return wire.IndexDeleted(status="deleted", message="the index is deleted")
 
     async def refresh(self) -> None:
-        """Bring each index up to date with its folder, or make a first one; done in the background at start."""
-        found = {*await self._collections.names(), names.DOCS_COLLECTION}
+        """
+        Bring each index up to date with its folder and its uploads, or make a first one; done in the background at start.
+        """
+        found = {*await self._collections.names(), *await self._sources.uploaded(), names.DOCS_COLLECTION}
         for name in sorted(found):
             record = await (await self._collections.open(name)).record()
             if record is not None:
