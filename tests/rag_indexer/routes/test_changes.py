@@ -199,6 +199,34 @@ async def test_an_encoder_that_goes_away_costs_only_the_time_until_it_is_back(cl
     assert done > 0
 
 
+async def test_an_encoder_that_was_away_is_asked_again_until_it_is_back(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path, pause=0.01) as desk:
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        first, second = await desk.builds.renew("docs"), await desk.builds.renew("docs")
+        failed = await desk.builds.status()
+        while desk.tally.builds["failed"] < 4:
+            await asyncio.sleep(0.001)
+        desk.encoder.fails_with = None
+        while (status := await desk.builds.status()).status != "ready":
+            await asyncio.sleep(0.001)
+
+    assert (first, second, failed.status, failed.error) == (None, None, "failed", "the encoder is away")
+    assert status.index is not None
+    assert status.index.num_documents == 3
+
+
+async def test_what_is_deleted_while_the_encoder_is_away_stays_deleted(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path, pause=0.05) as desk:
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        await desk.builds.renew("docs")
+        await desk.builds.delete()
+        await asyncio.sleep(0.2)
+
+        assert desk.tally.builds["failed"] == 1
+
+
 async def test_a_folder_that_may_not_be_listed_is_named_and_the_build_goes_on(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
