@@ -139,6 +139,29 @@ async def test_edge_keeps_those_of_another_encoder_apart(tmp_path: Path) -> None
     assert told == ([], [])
 
 
+async def test_edge_puts_aside_what_cannot_be_opened_and_begins_anew(tmp_path: Path) -> None:
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        await store.put([kept(ALICE, "m1", "a zebra")])
+    (tmp_path / "words" / "edge_config.json").write_text("{")
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        gone = await found(store, ALICE, "zebra")
+        await store.put([kept(ALICE, "m2", "a moon")])
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        new = await found(store, ALICE, "moon")
+    (aside,) = tmp_path.glob("words.broken-*")
+
+    assert (gone, new[0], (aside / "edge_config.json").read_text()) == (([], []), ["a moon"], "{")
+
+
+@pytest.mark.parametrize("left", ["words", "words.new"])
+async def test_edge_begins_where_a_first_start_was_killed(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).mkdir()
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        await store.put([kept(ALICE, "m1", "a zebra")])
+
+        assert (await found(store, ALICE, "zebra"))[0] == ["a zebra"]
+
+
 async def test_edge_has_one_opener(tmp_path: Path) -> None:
     async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS):
         with pytest.raises(DataFolderInUse):
