@@ -393,3 +393,20 @@ async def test_names_that_are_only_asked_for_are_not_kept(tmp_path: Path) -> Non
             same = await collections.open("kept") is kept, await collections.open("held") is held
 
     assert same == (True, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+async def test_an_open_collection_costs_one_thread(tmp_path: Path) -> None:
+    async with edge_collections(tmp_path) as collections:
+        await publish(await collections.open("first"), "a zebra is striped")
+        before = search_threads()
+        for name in ("second", "third"):
+            await publish(await collections.open(name), "a zebra is striped")
+        after = search_threads()
+
+    assert after == before + 2
+
+
+def search_threads() -> int:
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    return sum(name.startswith("edge-search") for name in names)
