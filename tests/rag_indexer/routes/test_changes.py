@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
 
+from rag_indexer.domain.ports import Kind
 from sage_contracts.errors import EncoderAway
 from tests.rag_indexer.clients import Client, clients
-from tests.rag_indexer.parts import edge_desk, written
+from tests.rag_indexer.parts import DIMENSIONS, WordsEncoder, edge_desk, written
 
 FILES = {
     "zebra.md": "# Zebra\nA zebra is striped.\n",
@@ -171,6 +172,29 @@ async def test_a_version_of_another_encoder_is_not_gone_back_to(client: Client) 
     assert (rebuilt["status"], rebuilt["index"]["embedding"]["encoder"]) == ("built", "better words")
     assert (status, refused["error"]["code"]) == (409, "index_mismatch")
     assert (await client.status())["index"] == rebuilt["index"]
+
+
+class WiderEncoder(WordsEncoder):
+    """Called as the other, but each vector has twice as many places."""
+
+    async def dimensions(self) -> int:
+        return 2 * DIMENSIONS
+
+    async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
+        return [vector * 2 for vector in await super().encode(texts, kind=kind)]
+
+
+async def test_an_encoder_that_makes_other_vectors_under_its_name_has_everything_built_anew(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path) as desk:
+        await desk.builds.renew("docs")
+    written(tmp_path / "docs", {"lion.md": "# Lion\nA lion roars.\n"})
+    async with edge_desk(tmp_path, encoder=WiderEncoder()) as desk:
+        built = await desk.builds.renew("docs")
+
+    assert built is not None
+    assert built.index is not None
+    assert (built.status, built.index.num_documents, built.index.embedding.dimensions) == ("built", 4, 2 * DIMENSIONS)
 
 
 async def test_while_it_builds_nothing_is_rolled_back(client: Client) -> None:
