@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -346,6 +347,24 @@ async def test_a_copied_folder_is_the_same_and_its_holes_stay_holes(tmp_path: Pa
     assert copied.read_bytes() == (tmp_path / "a" / "b" / "holes").read_bytes()
     assert copied.stat().st_blocks * 512 < 1024 * 1024
     assert (tmp_path / "c" / "empty").read_bytes() == b""
+
+
+def test_many_may_write_one_file_at_once(tmp_path: Path) -> None:
+    versions = [bytes([number]) * 100_000 for number in range(8)]
+    with ThreadPoolExecutor(len(versions)) as threads:
+        for _ in range(5):
+            list(threads.map(lambda data: data_folder.write_durably(tmp_path / "file", data), versions))
+
+    assert (tmp_path / "file").read_bytes() in versions
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(IsADirectoryError):
+        data_folder.write_durably(tmp_path / "file", b"data")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_versions_are_numbered_on(tmp_path: Path) -> None:
