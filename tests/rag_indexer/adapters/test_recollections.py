@@ -14,6 +14,7 @@ from rag_indexer.adapters.edge_recollections import edge_recollections
 from rag_indexer.adapters.qdrant_recollections import QdrantRecollections, qdrant_recollections
 from rag_indexer.domain.documents import Vectors
 from rag_indexer.domain.recollections import Kept, RecollectionStore, StoredRecollection
+from sage_contracts import names
 from sage_contracts.errors import StoreUnavailable
 from tests.fakes.cluster import free_port
 from tests.rag_indexer.parts import DIMENSIONS, query
@@ -118,6 +119,15 @@ async def test_all_of_a_tenant_are_removed_and_counted(store: RecollectionStore)
     assert await store.remove(ALICE, None) == 0
     assert await found(store, ALICE, "zebra") == ([], [])
     assert (await found(store, BOB, "zebra"))[0] == ["a zebra"]
+
+
+async def test_on_a_server_their_name_is_none_that_a_collection_can_have() -> None:
+    client = AsyncQdrantClient(":memory:")
+    await QdrantRecollections(client, fingerprint="words", dimensions=DIMENSIONS).put([kept(ALICE, "m1", "a zebra")])
+    (made,) = (await client.get_collections()).collections
+    await client.close()
+
+    assert not names.is_collection(made.name)
 
 
 async def test_edge_keeps_them_over_a_restart_without_being_closed(tmp_path: Path) -> None:

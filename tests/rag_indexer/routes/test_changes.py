@@ -163,6 +163,16 @@ async def test_without_an_earlier_version_nothing_is_rolled_back(client: Client)
     assert (status, refused["error"]["code"]) == (none[0], none[1]["error"]["code"]) == (409, "no_earlier_index")
 
 
+async def test_an_earlier_version_that_is_damaged_is_not_gone_back_to(client: Client, tmp_path: Path) -> None:
+    await client.build()
+    await client.build(force_rebuild=True)
+    (tmp_path / "data" / "docs@1" / "shard" / "edge_config.json").write_text("{")
+    status, refused = await client.ask("POST", "/admin/index/rollback")
+
+    assert (status, refused["error"]["code"]) == (409, "no_earlier_index")
+    assert await client.paths("zebra") == ["zebra.md"]
+
+
 async def test_a_version_of_another_encoder_is_not_gone_back_to(client: Client) -> None:
     await client.build()
     client.desk.encoder.name = "better words"

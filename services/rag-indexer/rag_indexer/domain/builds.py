@@ -116,7 +116,8 @@ class Builds:
         """Raises NoEarlierIndex, IndexMismatch when it could not be searched, and BuildRunning."""
         name = collection(asked)
         passages = await self._collections.open(name)
-        await self._jobs.change(name, self._rolled_back(passages))
+        if not await self._jobs.change(name, self._rolled_back(passages)):
+            raise NoEarlierIndex("the earlier index cannot be opened")
         record = await passages.record()
         if record is None:
             raise NoEarlierIndex("there is no index to go back to")
