@@ -43,7 +43,7 @@ from rag_indexer.routes import vector_stores as vector_store_routes
 from rag_indexer.settings import PORT, PREFIX, Settings
 from sage_chassis import app as chassis
 from sage_chassis import logs, settings
-from sage_chassis.background import Loop, running
+from sage_chassis.background import Loop, every, running
 from sage_chassis.health import Health
 from sage_chassis.settings import Listen
 from sage_contracts.errors import StoreUnavailable
@@ -51,6 +51,8 @@ from sage_contracts.service import Check
 
 SERVICE = "rag-indexer"
 SERVER_STORE = "rag_indexer.adapters.qdrant_passages"
+WATCH_SECONDS = 5.0
+"""At most about, before a collection that was built after the start is watched as those before."""
 SERVER_RECOLLECTIONS = "rag_indexer.adapters.qdrant_recollections"
 
 
@@ -149,7 +151,7 @@ def _loops(config: Settings, builds: Builds, watching: Watching) -> list[Loop]:
         if config.build_at_start:
             await builds.refresh()
         if config.watch:
-            await watching.begin_all()
+            await every(WATCH_SECONDS, watching.begin_all)()
 
     return [begun]
 
