@@ -62,6 +62,7 @@ class Index:
     events: list[msgspec.Struct | bytes] = field(default_factory=lambda: [PROGRESS, DONE])
     refusal: SageError | None = None
     status: wire.IndexStatus = field(default_factory=lambda: wire.IndexStatus(status="ready", index=INDEX))
+    indexed: bool = True
     endless: bool = False
     url: str = ""
     asked: list[tuple[str, object]] = field(default_factory=list)
@@ -121,7 +122,7 @@ class Index:
             )
             for one in body["documents"]
         ]
-        return uploads.Uploaded(documents=documents, indexed=True, skipped=[])
+        return uploads.Uploaded(documents=documents, indexed=self.indexed, skipped=[])
 
 
 def answered(body: msgspec.Struct, status: int = 200) -> web.Response:
@@ -364,6 +365,18 @@ def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.md")).write_text("x")
 
     assert uploading.listing(tmp_path) == ({}, ["caf?.md: its name is not UTF-8"])
+
+
+async def test_what_is_uploaded_and_not_indexed_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.md").write_text("a")
+    failed = wire.IndexStatus(status="failed", error="the encoder is away")
+    async with running(Index(indexed=False, status=failed)) as index:
+        code = await ingest(index, tmp_path, "--upload")
+
+    assert code == 1
+    assert "1 documents uploaded, and none indexed: the encoder is away" in capsys.readouterr().err
 
 
 def test_no_request_is_too_large(tmp_path: Path) -> None:

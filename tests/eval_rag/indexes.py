@@ -59,7 +59,7 @@ async def indexes(folder: Path, encoder: Encoder, corpora: dict[str, Path]) -> A
         folders = AllowedFolders(roots, max_file_bytes=MAX_FILE_BYTES, suffixes=parser.suffixes)
         builds = Builds(
             collections=collections,
-            sources=Sources(folders, UploadShelf(folder / "uploads").folder, default=None),
+            sources=Sources(folders, UploadShelf(folder / "uploads"), default=None),
             building=Building(Reading(parser, encoder, terms), clock),
             clock=clock,
             counts=IndexMetrics(CollectorRegistry()),

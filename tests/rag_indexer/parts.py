@@ -237,7 +237,13 @@ class CountingParser(TextParser):
 
 
 def desk_over(
-    collections: Collections, docs: Path, data: Path, *, encoder: Encoder | None = None, default: bool = True
+    collections: Collections,
+    docs: Path,
+    data: Path,
+    *,
+    encoder: Encoder | None = None,
+    default: bool = True,
+    pause: float = 5.0,
 ) -> Desk:
     words, tally, terms, parser, watcher = WordsEncoder(), Tally(), Bm25Terms(), CountingParser(), NoChanges()
     reading = Reading(parser, encoder or words, terms)
@@ -246,10 +252,11 @@ def desk_over(
     shelf = UploadShelf(data / "uploads")
     builds = Builds(
         collections=collections,
-        sources=Sources(folders, shelf.folder, default=str(docs) if default else None),
+        sources=Sources(folders, shelf, default=str(docs) if default else None),
         building=Building(reading, clock),
         clock=clock,
         counts=tally,
+        pause=pause,
     )
     searches = Searches(
         collections=collections, encoder=encoder or words, terms=terms, monotonic=clock.monotonic, counts=tally
@@ -263,12 +270,14 @@ def desk_over(
 
 
 @asynccontextmanager
-async def edge_desk(folder: Path, *, encoder: Encoder | None = None, default: bool = True) -> AsyncGenerator[Desk]:
+async def edge_desk(
+    folder: Path, *, encoder: Encoder | None = None, default: bool = True, pause: float = 5.0
+) -> AsyncGenerator[Desk]:
     """A desk over Edge in `folder`/data, with documents in `folder`/docs."""
     docs = folder / "docs"
     docs.mkdir(exist_ok=True)
     async with edge_collections(folder / "data") as collections:
-        desk = desk_over(collections, docs, folder / "data", encoder=encoder, default=default)
+        desk = desk_over(collections, docs, folder / "data", encoder=encoder, default=default, pause=pause)
         try:
             yield desk
         finally:

@@ -187,6 +187,15 @@ async def test_a_folder_that_is_watched_from_the_start_is_followed(folder: Path)
                 await asyncio.sleep(0.05)
 
 
+async def test_where_all_are_watched_a_collection_that_is_built_later_is_too(folder: Path) -> None:
+    async with service(config(folder, watch=True)) as running:
+        await running.indexed()
+        await running.post("/admin/index/build", {"collection": "later", "source_dir": str(folder / "docs")})
+        async with asyncio.timeout(20):
+            while not (await running.get("/admin/index/status?collection=later"))[1].get("watching"):
+                await asyncio.sleep(0.05)
+
+
 async def test_what_would_do_harm_is_named_and_the_rest_is_indexed(folder: Path) -> None:
     docs = folder / "docs"
     written(

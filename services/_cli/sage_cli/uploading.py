@@ -29,7 +29,8 @@ async def uploaded(api: API, folder: Path, collection: str | None) -> Uploaded:
     """
     Every file below `folder` that is not hidden, and no link that leads out of it; returns when they can be found.
 
-    `skipped` names those that cannot, and why. Raises Failed where there is no file, or one that cannot be read.
+    `skipped` names those that cannot, and why. Raises Failed where there is no file, one that cannot be read, or no
+    index of them in the end.
     """
     documents: list[DocumentInfo] = []
     files, refused = listing(folder)
@@ -44,6 +45,8 @@ async def uploaded(api: API, folder: Path, collection: str | None) -> Uploaded:
     # Sent again, and waited for: whatever came before it is indexed then, too.
     last = await api.client.call(UPLOAD, _request([taken], collection, wait=True), timeout=SECONDS)
     status = await api.client.call(index.STATUS, CollectionQuery(collection=collection))
+    if not last.indexed:
+        raise Failed(f"{len(documents)} documents uploaded, and none indexed: {status.error or 'the build failed'}")
     left_out = status.index.skipped if status.index else []
     mine = [line for line in left_out if any(line.startswith(f"{one.path}: ") for one in documents)]
     return Uploaded(documents=documents, indexed=last.indexed, skipped=[*refused, *mine])

@@ -43,7 +43,7 @@ from rag_indexer.routes import vector_stores as vector_store_routes
 from rag_indexer.settings import PORT, PREFIX, Settings
 from sage_chassis import app as chassis
 from sage_chassis import logs, settings
-from sage_chassis.background import Loop, running
+from sage_chassis.background import Loop, every, running
 from sage_chassis.health import Health
 from sage_chassis.settings import Listen
 from sage_contracts.errors import StoreUnavailable
@@ -51,6 +51,8 @@ from sage_contracts.service import Check
 
 SERVICE = "rag-indexer"
 SERVER_STORE = "rag_indexer.adapters.qdrant_passages"
+WATCH_SECONDS = 5.0
+"""At most about, before a collection that was built after the start is watched as those before."""
 SERVER_RECOLLECTIONS = "rag_indexer.adapters.qdrant_recollections"
 
 
@@ -84,7 +86,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     ):
         folders = AllowedFolders(config.roots, max_file_bytes=config.max_file_bytes, suffixes=parser.suffixes)
         reading = Reading(parser, encoder, terms)
-        sources = Sources(folders, shelf.folder, default=config.source_dir or None)
+        sources = Sources(folders, shelf, default=config.source_dir or None)
         building = Building(reading, clock)
         builds = Builds(collections=collections, sources=sources, building=building, clock=clock, counts=counts)
         watching = Watching(collections, builds, FolderWatcher())
@@ -149,7 +151,7 @@ def _loops(config: Settings, builds: Builds, watching: Watching) -> list[Loop]:
         if config.build_at_start:
             await builds.refresh()
         if config.watch:
-            await watching.begin_all()
+            await every(WATCH_SECONDS, watching.begin_all)()
 
     return [begun]
 

@@ -4,7 +4,9 @@ import asyncio
 import dataclasses
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -269,30 +271,45 @@ async def test_an_old_version_stays_open_until_its_last_reader_has_left(passages
     assert (old, both, versions(tmp_path)) == (1, ["docs@1", "docs@2"], ["docs@2"])
 
 
-async def test_a_publish_that_is_cancelled_never_removes_what_the_pointer_names(
-    passages: EdgePassages, tmp_path: Path
+@pytest.mark.parametrize("end", ["discard", "leave"])
+async def test_a_publish_that_is_cancelled_once_the_pointer_moved_is_served(
+    passages: EdgePassages, tmp_path: Path, end: str
 ) -> None:
-    draft = await begun(passages)
+    draft = await begun(passages, fresh=False)
     await draft.put(made(entry("a.md", "a giraffe is tall")))
     publishing = asyncio.create_task(draft.publish(record()))
     await asyncio.sleep(0)
+    while DataFolder(tmp_path, "docs").pointer().served == "docs@1":
+        time.sleep(0.001)  # and not asyncio's: it must not come back before it is cancelled
     publishing.cancel()
     await asyncio.wait([publishing])
-    await draft.discard()
-    served = DataFolder(tmp_path, "docs").pointer().served
+    await getattr(draft, end)()
+    await passages.settled()
+    served = await found(passages, "giraffe")
+    await publish(passages, "a lion roars", fresh=False)
 
-    assert served in versions(tmp_path)
+    assert (publishing.cancelled(), served) == (True, ["a giraffe is tall"])
+    assert (await found(passages, "lion"), versions(tmp_path)) == (["a lion roars"], ["docs@3"])
 
 
-async def test_a_publish_that_fails_after_the_pointer_moved_leaves_its_version(
-    passages: EdgePassages, tmp_path: Path
-) -> None:
+async def test_a_publish_that_fails_after_the_pointer_moved_is_served(passages: EdgePassages, tmp_path: Path) -> None:
     draft = await begun(passages)
-    DataFolder(tmp_path, "docs").point(Pointer("docs@2"))
+    await draft.put(made(entry("a.md", "a giraffe is tall")))
+    (tmp_path / "docs@2" / "draft.jsonl").unlink()
+    (tmp_path / "docs@2" / "draft.jsonl").mkdir()  # a journal that cannot be ended
+    with pytest.raises(StoreUnavailable):
+        await draft.publish(record())
     await draft.discard()
 
     assert versions(tmp_path) == ["docs@1", "docs@2"]
-    assert await found(passages, "zebra") == ["a zebra is striped"]
+    assert await found(passages, "giraffe") == ["a giraffe is tall"]
+
+
+async def test_a_version_that_is_read_is_not_swept_by_a_change_of_it(passages: EdgePassages, tmp_path: Path) -> None:
+    DataFolder(tmp_path, "docs").point(Pointer())
+    await publish(passages, "a giraffe is tall", fresh=False)
+
+    assert await found(passages, "giraffe") == ["a giraffe is tall"]
 
 
 async def test_discarding_or_leaving_what_is_served_does_not_touch_it(passages: EdgePassages) -> None:
@@ -330,6 +347,24 @@ async def test_a_copied_folder_is_the_same_and_its_holes_stay_holes(tmp_path: Pa
     assert copied.read_bytes() == (tmp_path / "a" / "b" / "holes").read_bytes()
     assert copied.stat().st_blocks * 512 < 1024 * 1024
     assert (tmp_path / "c" / "empty").read_bytes() == b""
+
+
+def test_many_may_write_one_file_at_once(tmp_path: Path) -> None:
+    versions = [bytes([number]) * 100_000 for number in range(8)]
+    with ThreadPoolExecutor(len(versions)) as threads:
+        for _ in range(5):
+            list(threads.map(lambda data: data_folder.write_durably(tmp_path / "file", data), versions))
+
+    assert (tmp_path / "file").read_bytes() in versions
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    with pytest.raises(IsADirectoryError):
+        data_folder.write_durably(tmp_path / "file", b"data")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_versions_are_numbered_on(tmp_path: Path) -> None:
@@ -377,3 +412,20 @@ async def test_names_that_are_only_asked_for_are_not_kept(tmp_path: Path) -> Non
             same = await collections.open("kept") is kept, await collections.open("held") is held
 
     assert same == (True, True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+async def test_an_open_collection_costs_one_thread(tmp_path: Path) -> None:
+    async with edge_collections(tmp_path) as collections:
+        await publish(await collections.open("first"), "a zebra is striped")
+        before = search_threads()
+        for name in ("second", "third"):
+            await publish(await collections.open(name), "a zebra is striped")
+        after = search_threads()
+
+    assert after == before + 2
+
+
+def search_threads() -> int:
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    return sum(name.startswith("edge-search") for name in names)

@@ -72,12 +72,12 @@ async def test_the_models_prefixes_stand_before_each_kind() -> None:
     assert asked(engine) == [["passage: a"], ["query: b"]]
 
 
-async def test_dimensions_are_asked_for_once() -> None:
+async def test_dimensions_are_asked_for_each_time_as_another_engine_may_have_the_name() -> None:
     async with fake_engine() as engine, encoder(engine) as found:
         (vector,) = await found.encode(["x"], kind="passage")
         assert [await found.dimensions(), await found.dimensions()] == [len(vector)] * 2
 
-    assert len(engine.seen) == 2
+    assert len(engine.seen) == 3
 
 
 async def test_the_fingerprint_tells_the_model_and_its_prefixes_apart() -> None:

@@ -14,6 +14,7 @@ from rag_indexer.adapters.edge_recollections import edge_recollections
 from rag_indexer.adapters.qdrant_recollections import QdrantRecollections, qdrant_recollections
 from rag_indexer.domain.documents import Vectors
 from rag_indexer.domain.recollections import Kept, RecollectionStore, StoredRecollection
+from sage_contracts import names
 from sage_contracts.errors import StoreUnavailable
 from tests.fakes.cluster import free_port
 from tests.rag_indexer.parts import DIMENSIONS, query
@@ -120,6 +121,15 @@ async def test_all_of_a_tenant_are_removed_and_counted(store: RecollectionStore)
     assert (await found(store, BOB, "zebra"))[0] == ["a zebra"]
 
 
+async def test_on_a_server_their_name_is_none_that_a_collection_can_have() -> None:
+    client = AsyncQdrantClient(":memory:")
+    await QdrantRecollections(client, fingerprint="words", dimensions=DIMENSIONS).put([kept(ALICE, "m1", "a zebra")])
+    (made,) = (await client.get_collections()).collections
+    await client.close()
+
+    assert not names.is_collection(made.name)
+
+
 async def test_edge_keeps_them_over_a_restart_without_being_closed(tmp_path: Path) -> None:
     opened = edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS)
     async with opened as store:
@@ -137,6 +147,29 @@ async def test_edge_keeps_those_of_another_encoder_apart(tmp_path: Path) -> None
         told = await found(other, ALICE, "zebra")
 
     assert told == ([], [])
+
+
+async def test_edge_puts_aside_what_cannot_be_opened_and_begins_anew(tmp_path: Path) -> None:
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        await store.put([kept(ALICE, "m1", "a zebra")])
+    (tmp_path / "words" / "edge_config.json").write_text("{")
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        gone = await found(store, ALICE, "zebra")
+        await store.put([kept(ALICE, "m2", "a moon")])
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        new = await found(store, ALICE, "moon")
+    (aside,) = tmp_path.glob("words.broken-*")
+
+    assert (gone, new[0], (aside / "edge_config.json").read_text()) == (([], []), ["a moon"], "{")
+
+
+@pytest.mark.parametrize("left", ["words", "words.new"])
+async def test_edge_begins_where_a_first_start_was_killed(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).mkdir()
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        await store.put([kept(ALICE, "m1", "a zebra")])
+
+        assert (await found(store, ALICE, "zebra"))[0] == ["a zebra"]
 
 
 async def test_edge_has_one_opener(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
 
+from rag_indexer.domain.ports import Kind
 from sage_contracts.errors import EncoderAway
 from tests.rag_indexer.clients import Client, clients
-from tests.rag_indexer.parts import edge_desk, written
+from tests.rag_indexer.parts import DIMENSIONS, WordsEncoder, edge_desk, written
 
 FILES = {
     "zebra.md": "# Zebra\nA zebra is striped.\n",
@@ -128,6 +129,19 @@ async def test_a_rebuild_can_be_rolled_back_and_forth(client: Client) -> None:
     assert (forth["index"]["num_chunks"], await client.paths("roars")) == (3, ["zebra.md"])
 
 
+async def test_a_caller_who_leaves_does_not_stop_a_rollback(client: Client) -> None:
+    await client.build()
+    written(client.desk.docs, {"zebra.md": "# Lion\nA lion roars.\n"})
+    await client.build(force_rebuild=True)
+    rolling = asyncio.create_task(client.desk.builds.rollback(None))
+    await asyncio.sleep(0)
+    rolling.cancel()
+    await asyncio.wait([rolling])
+    await client.desk.builds.close()
+
+    assert (rolling.cancelled(), await client.paths("striped")) == (True, ["zebra.md"])
+
+
 async def test_what_was_rolled_back_is_brought_up_to_date_by_the_next_build(client: Client) -> None:
     await client.build()
     written(client.desk.docs, {"zebra.md": "# Lion\nA lion roars.\n"})
@@ -149,6 +163,16 @@ async def test_without_an_earlier_version_nothing_is_rolled_back(client: Client)
     assert (status, refused["error"]["code"]) == (none[0], none[1]["error"]["code"]) == (409, "no_earlier_index")
 
 
+async def test_an_earlier_version_that_is_damaged_is_not_gone_back_to(client: Client, tmp_path: Path) -> None:
+    await client.build()
+    await client.build(force_rebuild=True)
+    (tmp_path / "data" / "docs@1" / "shard" / "edge_config.json").write_text("{")
+    status, refused = await client.ask("POST", "/admin/index/rollback")
+
+    assert (status, refused["error"]["code"]) == (409, "no_earlier_index")
+    assert await client.paths("zebra") == ["zebra.md"]
+
+
 async def test_a_version_of_another_encoder_is_not_gone_back_to(client: Client) -> None:
     await client.build()
     client.desk.encoder.name = "better words"
@@ -158,6 +182,29 @@ async def test_a_version_of_another_encoder_is_not_gone_back_to(client: Client) 
     assert (rebuilt["status"], rebuilt["index"]["embedding"]["encoder"]) == ("built", "better words")
     assert (status, refused["error"]["code"]) == (409, "index_mismatch")
     assert (await client.status())["index"] == rebuilt["index"]
+
+
+class WiderEncoder(WordsEncoder):
+    """Called as the other, but each vector has twice as many places."""
+
+    async def dimensions(self) -> int:
+        return 2 * DIMENSIONS
+
+    async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
+        return [vector * 2 for vector in await super().encode(texts, kind=kind)]
+
+
+async def test_an_encoder_that_makes_other_vectors_under_its_name_has_everything_built_anew(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path) as desk:
+        await desk.builds.renew("docs")
+    written(tmp_path / "docs", {"lion.md": "# Lion\nA lion roars.\n"})
+    async with edge_desk(tmp_path, encoder=WiderEncoder()) as desk:
+        built = await desk.builds.renew("docs")
+
+    assert built is not None
+    assert built.index is not None
+    assert (built.status, built.index.num_documents, built.index.embedding.dimensions) == ("built", 4, 2 * DIMENSIONS)
 
 
 async def test_while_it_builds_nothing_is_rolled_back(client: Client) -> None:
@@ -184,6 +231,34 @@ async def test_an_encoder_that_goes_away_costs_only_the_time_until_it_is_back(cl
     assert (built["status"], built["index"]["num_chunks"]) == ("built", 203)
     assert 0 < len(client.desk.encoder.encoded) < 203
     assert done > 0
+
+
+async def test_an_encoder_that_was_away_is_asked_again_until_it_is_back(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path, pause=0.01) as desk:
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        first, second = await desk.builds.renew("docs"), await desk.builds.renew("docs")
+        failed = await desk.builds.status()
+        while desk.tally.builds["failed"] < 4:
+            await asyncio.sleep(0.001)
+        desk.encoder.fails_with = None
+        while (status := await desk.builds.status()).status != "ready":
+            await asyncio.sleep(0.001)
+
+    assert (first, second, failed.status, failed.error) == (None, None, "failed", "the encoder is away")
+    assert status.index is not None
+    assert status.index.num_documents == 3
+
+
+async def test_what_is_deleted_while_the_encoder_is_away_stays_deleted(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path, pause=0.05) as desk:
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        await desk.builds.renew("docs")
+        await desk.builds.delete()
+        await asyncio.sleep(0.2)
+
+        assert desk.tally.builds["failed"] == 1
 
 
 async def test_a_folder_that_may_not_be_listed_is_named_and_the_build_goes_on(

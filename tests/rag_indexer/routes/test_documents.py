@@ -253,6 +253,19 @@ async def test_uploads_are_there_again_after_a_restart(tmp_path: Path) -> None:
         assert built["status"] == "already_exists"
 
 
+async def test_a_first_build_that_was_not_finished_is_made_by_the_next_start(tmp_path: Path) -> None:
+    async with clients(tmp_path, default=False) as client:
+        client.desk.encoder.hold()
+        await upload(client, {"name": "a.md", "text": "A zebra is striped.\n"}, collection="zoo", wait=False)
+        await client.desk.builds.close()
+        before = await client.status("zoo")
+    async with clients(tmp_path, default=False) as client:
+        await client.desk.builds.refresh()
+        found = await client.paths("striped", collection="zoo")
+
+    assert (before["status"], found) == ("not_found", ["uploads/a.md"])
+
+
 async def test_deleting_an_index_leaves_the_uploads_for_the_next_build(client: Client) -> None:
     await upload(client, {"name": "a.md", "text": "A zebra is striped.\n"})
     await client.ask("DELETE", "/admin/index")

@@ -166,20 +166,53 @@ async def test_the_kernel_tells_of_changes(tmp_path: Path) -> None:
     await asyncio.wait([task])
 
 
-async def test_a_folder_that_goes_away_is_not_watched_any_more(tmp_path: Path) -> None:
-    folder = written(tmp_path / "docs", {"a.md": "x"})
-    watching = asyncio.create_task(all_changes(folder))
-    await asyncio.sleep(0.3)
-    (folder / "a.md").unlink()
-    folder.rmdir()
+@pytest.mark.slow
+async def test_a_folder_that_goes_away_is_followed_again_when_it_is_back(tmp_path: Path) -> None:
+    folder, other = (written(tmp_path / name, {"a.md": "x"}) for name in ("docs", "other"))
+    changes = FolderWatcher(look_seconds=0.05).changes(str(folder))
+    following = asyncio.ensure_future(anext(changes))
     async with asyncio.timeout(20):
-        await watching
+        await asyncio.sleep(0.2)
+        folder.rename(tmp_path / "elsewhere")
+        await asyncio.sleep(0.2)
+        gone = following.done()
+        (tmp_path / "elsewhere").rename(folder)
+        await following
+        folder.rename(tmp_path / "elsewhere")
+        other.rename(folder)
+        await anext(changes)
+        following = asyncio.ensure_future(anext(changes))
+        while not following.done():
+            written(folder, {"b.md": "x"})
+            await asyncio.sleep(0.05)
+
+    assert not gone
 
 
-async def test_a_folder_that_does_not_exist_cannot_be_watched(tmp_path: Path) -> None:
-    assert await all_changes(tmp_path / "nowhere") == 0
+async def test_a_folder_that_does_not_exist_is_followed_once_it_does(tmp_path: Path) -> None:
+    changes = FolderWatcher(look_seconds=0.05).changes(str(tmp_path / "docs"))
+    following = asyncio.ensure_future(anext(changes))
+    await asyncio.sleep(0.1)
+    (tmp_path / "docs").mkdir()
+    async with asyncio.timeout(20):
+        await following
 
 
-async def all_changes(folder: Path) -> int:
-    """How many bursts there are until the watcher gives up."""
-    return len([None async for _ in FolderWatcher().changes(str(folder))])
+async def test_all_folders_are_those_of_collections_built_later_too(client: Client) -> None:
+    await client.build()
+    await client.desk.watching.begin_all()
+    await client.build(collection="tall", source_dir="deep")
+    await client.desk.watching.begin_all()
+
+    assert [(await client.status(name))["watching"] for name in ("docs", "tall")] == [True, True]
+
+
+async def test_a_folder_that_was_let_be_is_not_among_all_until_it_is_asked_for(client: Client) -> None:
+    await client.build()
+    await client.desk.watching.begin_all()
+    await client.ask("DELETE", "/admin/index/watch")
+    await client.desk.watching.begin_all()
+    let_be = await client.settled()
+    await client.build(watch=True)
+
+    assert ("watching" in let_be, (await client.settled())["watching"]) == (False, True)

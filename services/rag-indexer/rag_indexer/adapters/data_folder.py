@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,13 +107,21 @@ def collections(root: Path) -> list[str]:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Whoever reads it, also after a crash, sees what was there before or all of `data`."""
-    draft = path.with_name(f"{path.name}.new")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    """
+    Whoever reads it, also after a crash, sees what was there before or all of `data`.
+
+    Of several who write at once each has a draft of its own, and one is the last.
+    """
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def sync_files(folder: Path) -> None:

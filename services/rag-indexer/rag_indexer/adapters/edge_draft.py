@@ -53,6 +53,8 @@ def begun(data: DataFolder, header: Header) -> Begun:
     """Blocks. An unfinished draft of the same kind is gone on with; every other one is removed."""
     found = None
     for folder in data.others():
+        if folder.name == header.base:  # it is read still, though the pointer names it no more
+            continue
         if found is None and Journal(folder).header() == header:
             found = _resumed(data, folder, header)
             if found is not None:
@@ -125,7 +127,11 @@ class EdgeDraft:
         self._batches = 0
         self._flushed = time.monotonic()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="draft")
-        self._served = False
+        self._about: Stored | None = None
+        """What it is published as, once that was begun."""
+        self._dropped: str | None = None
+        """The name of the version that is not needed any more once this one is served."""
+        self._is_served = False
 
     @property
     def files(self) -> Manifest:
@@ -151,57 +157,58 @@ class EdgeDraft:
         self._tell(dict.fromkeys(known))
 
     async def publish(self, record: Record) -> None:
-        about = Stored(record=record, files=self._files, written=self._written)
-
-        def written() -> str | None:
-            self._shard.flush()
-            # What was copied and not touched since, the shard knows nothing of.
-            sync_files(self._folder)
-            edge_version.store(self._folder, about)
-            dropped = self._moved_pointer()
-            self._journal.end()
-            return dropped
-
-        # In the thread that a discard waits for too: it then knows whether the pointer has moved.
-        dropped = await self._do(written)
-        self._served = True
-        self._thread.shutdown(wait=False)
-        self._serve(Version(self._folder, self._shard, about), dropped)
+        self._about = Stored(record=record, files=self._files, written=self._written)
+        await self._do(partial(self._written_whole, self._about))
+        self._serve_it(self._about)
 
     async def discard(self) -> None:
-        """
-        Nothing is left of it, unless it has been published after all.
-
-        A publish that broke off half-way may have moved the pointer already: then the next start serves this version.
-        """
-        if self._served:
-            return
-        await self._do(lambda: edge_version.closed(self._shard, None if self._is_pointed_to() else self._folder))
-        self._thread.shutdown(wait=False)
+        """Nothing is left of it, unless it has been published after all."""
+        await self._end(lambda: edge_version.closed(self._shard, self._folder))
 
     async def leave(self) -> None:
-        if self._served:
-            return
-
         def left() -> None:
             try:
                 self._checkpoint()
             finally:
                 self._shard.close()
 
+        await self._end(left)
+
+    async def _end(self, action: Callable[[], None]) -> None:
+        """A publish that broke off half-way may have moved the pointer already: then this version is served."""
+        if self._is_served:
+            return
+
+        def ended() -> bool:
+            if not self._is_pointed_to():
+                action()
+                return False
+            return True
+
         try:
-            await self._do(left)
+            if await self._do(ended) and self._about is not None:
+                self._serve_it(self._about)
         finally:
             self._thread.shutdown(wait=False)
 
-    def _moved_pointer(self) -> str | None:
-        """The name of the version that is not needed any more."""
+    def _written_whole(self, about: Stored) -> None:
+        self._shard.flush()
+        # What was copied and not touched since, the shard knows nothing of.
+        sync_files(self._folder)
+        edge_version.store(self._folder, about)
+        self._move_pointer()
+        self._journal.end()
+
+    def _serve_it(self, about: Stored) -> None:
+        self._is_served = True
+        self._thread.shutdown(wait=False)
+        self._serve(Version(self._folder, self._shard, about), self._dropped)
+
+    def _move_pointer(self) -> None:
         before = self._data.pointer()
-        if self._header.fresh:
-            self._data.point(Pointer(self._folder.name, before.served))
-            return before.earlier
-        self._data.point(Pointer(self._folder.name, before.earlier))
-        return before.served
+        self._dropped = before.earlier if self._header.fresh else before.served
+        kept = before.served if self._header.fresh else before.earlier
+        self._data.point(Pointer(self._folder.name, kept))
 
     def _is_pointed_to(self) -> bool:
         return self._data.pointer().served == self._folder.name

@@ -1,6 +1,9 @@
 """Recollections in Qdrant Edge, in this process: one shard for all tenants, with an index on the tenant."""
 
 import asyncio
+import logging
+import shutil
+import uuid
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -37,6 +40,9 @@ from rag_indexer.adapters.data_folder import locked
 from rag_indexer.adapters.edge_shard import BATCH, DENSE, SPARSE, attempted
 from rag_indexer.domain.documents import Vectors
 from rag_indexer.domain.recollections import Candidates, Found, Kept, StoredRecollection
+from sage_contracts.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -99,9 +105,23 @@ class EdgeRecollections:
 
 
 def _opened(folder: Path, dimensions: int) -> EdgeShard:
+    """What cannot be opened is put aside, under a name that says so: searches must not wait for somebody to mend it."""
     if folder.exists():
-        return EdgeShard.load(str(folder))
-    folder.mkdir(parents=True)
+        try:
+            return attempted(lambda: EdgeShard.load(str(folder)))
+        except StoreUnavailable as error:
+            aside = folder.with_name(f"{folder.name}.broken-{uuid.uuid4().hex[:8]}")
+            folder.rename(aside)
+            log.exception("recollections put aside", extra={"folder": str(aside), "reason": error.message})
+    draft = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    _create(draft, dimensions)
+    draft.rename(folder)
+    return EdgeShard.load(str(folder))
+
+
+def _create(folder: Path, dimensions: int) -> None:
     config = EdgeConfig(
         vectors={DENSE: EdgeVectorParams(size=dimensions, distance=Distance.Cosine, memory=Memory.Cold)},
         sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf, memory=Memory.Cold)},
@@ -110,7 +130,8 @@ def _opened(folder: Path, dimensions: int) -> EdgeShard:
     )
     shard = EdgeShard.create(str(folder), config)
     shard.update(UpdateOperation.create_field_index(TENANT, KeywordIndexParams(is_tenant=True)))
-    return shard
+    shard.flush()
+    shard.close()
 
 
 def _only(tenant: str, ids: Collection[str] | None = None) -> Filter:

@@ -65,7 +65,8 @@ def created(path: Path, dimensions: int) -> EdgeShard:
 
     Memory.Cold lets the kernel page vectors in as they are needed, which keeps the process small. `optimize()` is never
     called: it blocks everything for minutes. A scan is fast enough: Turbo16 keeps vectors in 16 bits a dimension, right
-    to the fifth digit, and reads 100,000 of them in 4 ms where 32-bit floats took 20.
+    to the fifth digit, and reads 100,000 of them in 4 ms where 32-bit floats took 20. There is one segment, so
+    that more than one thread to search it with, of which each open collection has its own, would be of no use.
     """
     dense = EdgeVectorParams(
         size=dimensions, distance=Distance.Cosine, datatype=VectorStorageDatatype.Turbo16, memory=Memory.Cold
@@ -75,6 +76,7 @@ def created(path: Path, dimensions: int) -> EdgeShard:
         sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf, memory=Memory.Cold)},
         payload_memory=Memory.Cold,
         wal_enabled=False,
+        max_search_threads=1,
     )
     shard = EdgeShard.create(str(path), config)
     shard.update(UpdateOperation.create_field_index("path", KeywordIndexParams(prefix=True)))

@@ -97,7 +97,6 @@ class EngineEncoder:
         self._prefixes = prefixes
         self._pace = pace
         self._turns = asyncio.Semaphore(pace.at_once)
-        self._dimensions: int | None = None
         self._away_until = 0.0
 
     @property
@@ -110,10 +109,9 @@ class EngineEncoder:
         return f"engine:{told.replace(' ', '_')}"
 
     async def dimensions(self) -> int:
-        if self._dimensions is None:
-            (vector,) = await self.encode(["dimensions"], kind="passage")
-            self._dimensions = len(vector)
-        return self._dimensions
+        """Asked for each time: another engine may have taken the model's name."""
+        (vector,) = await self.encode(["dimensions"], kind="passage")
+        return len(vector)
 
     async def encode(self, texts: Sequence[str], *, kind: Kind) -> list[list[float]]:
         if kind == "query":

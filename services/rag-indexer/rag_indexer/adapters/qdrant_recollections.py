@@ -35,7 +35,7 @@ class QdrantRecollections:
 
     def __init__(self, client: AsyncQdrantClient, *, fingerprint: str, dimensions: int) -> None:
         self._client = client
-        self._collection = f"memory-{fingerprint}"
+        self._collection = f"memory@{fingerprint}"
         self._dimensions = dimensions
         self._made = False
 

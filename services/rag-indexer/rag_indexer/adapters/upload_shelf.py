@@ -41,6 +41,9 @@ class UploadShelf:
     def folder(self, collection: str) -> Folder:
         return _UploadFolder(self._root / collection, collection)
 
+    async def collections(self) -> list[str]:
+        return await _done(lambda: sorted({path.parent.name for path in self._root.glob("*/*.json")}))
+
     async def put(self, collection: str, upload_id: str, new: NewUpload) -> Upload:
         return await _done(lambda: _put(self._root / collection, upload_id, new))
 

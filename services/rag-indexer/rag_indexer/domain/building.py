@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -89,12 +89,15 @@ class Building:
     async def run(self, passages: Passages, wanted: Wanted, progress: Progress) -> Outcome:
         if await passages.unfinished(self._reading.fingerprint):
             # A rebuild that was broken off goes on, whoever asks.
-            wanted = Wanted(wanted.collection, wanted.folder, chosen=wanted.chosen, force=True)
+            wanted = replace(wanted, force=True)
         survey = await self.survey(passages, wanted, progress)
         if survey.base and _is_current(survey.base, survey, wanted.folder):
             await self._note(passages, survey.found)
             return Outcome("already_exists", f"nothing in {wanted.folder.path} has changed", survey.base)
         dimensions = await self._reading.encoder.dimensions()
+        if survey.base is not None and survey.base.dimensions != dimensions:
+            # An engine that is called as before, but makes other vectors: they do not fit into what there is.
+            survey = await self.survey(passages, replace(wanted, force=True), progress)
         fresh = survey.base is None
         draft = await passages.draft(fresh=fresh, fingerprint=self._reading.fingerprint, dimensions=dimensions)
         try:

@@ -20,19 +20,35 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0
 _TRIES = 6
+_LONGEST_PAUSE = 300.0
 
 
 class Builds:
-    """One build at a time of each collection."""
+    """
+    One build at a time of each collection.
+
+    `pause` is how many seconds a renewal waits for an encoder or a store that is away; each further time twice as long.
+    """
 
     def __init__(
-        self, *, collections: Collections, sources: Sources, building: Building, clock: Clock, counts: Counts
+        self,
+        *,
+        collections: Collections,
+        sources: Sources,
+        building: Building,
+        clock: Clock,
+        counts: Counts,
+        pause: float = _RETRY_SECONDS,
     ) -> None:
         self._collections = collections
         self._sources = sources
         self._building = building
         self._clock = clock
         self._jobs = Jobs(collections, building, clock, counts)
+        self._pause = pause
+        self._pauses: dict[str, float] = {}
+        """How long was last waited for what is away, by collection; without it what waits gives up."""
+        self._waiting: set[str] = set()
         self._touched: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -101,7 +117,8 @@ class Builds:
         """Raises NoEarlierIndex, IndexMismatch when it could not be searched, and BuildRunning."""
         name = collection(asked)
         passages = await self._collections.open(name)
-        await self._jobs.change(name, self._rolled_back(passages))
+        if not await self._jobs.change(name, self._rolled_back(passages)):
+            raise NoEarlierIndex("the earlier index cannot be opened")
         record = await passages.record()
         if record is None:
             raise NoEarlierIndex("there is no index to go back to")
@@ -113,14 +130,16 @@ class Builds:
         """Raises BuildRunning: what a build is about to publish cannot be deleted yet."""
         name = collection(asked)
         passages = await self._collections.open(name)
-        if not await self._jobs.change(name, passages.delete()):
+        deleted = await self._jobs.change(name, passages.delete())
+        self._pauses.pop(name, None)
+        if not deleted:
             return wire.IndexDeleted(status="not_found", message="there is no index")
         self._jobs.serving(name, 0)
         return wire.IndexDeleted(status="deleted", message="the index is deleted")
 
     async def refresh(self) -> None:
-        """Bring each index up to date with its folder, or make a first one; done in the background at start."""
-        found = {*await self._collections.names(), names.DOCS_COLLECTION}
+        """Bring each index up to date with its folder and uploads, or make a first one; in the background at start."""
+        found = {*await self._collections.names(), *await self._sources.uploaded(), names.DOCS_COLLECTION}
         for name in sorted(found):
             record = await (await self._collections.open(name)).record()
             if record is not None:
@@ -132,16 +151,22 @@ class Builds:
         """
         Bring the index up to date, by a build that begins after now; None when there is nothing to make it of.
 
-        What goes wrong is logged, and in the status. Another process that builds it is waited for, but not for ever.
+        What goes wrong is logged, and in the status; where something was away, it is tried again until that is back.
+        Another process that builds it is waited for, but not for ever.
         """
         for _ in range(_TRIES):
             job = await self._renewing(name)
             if job is None or not is_elsewhere(job):
                 break
             await asyncio.sleep(_RETRY_SECONDS)
-        if job is None or job.task.cancelled() or job.task.exception():
+        if job is None:
             return None
-        return await _outcome(job)
+        error = None if job.task.cancelled() else job.task.exception()
+        if isinstance(error, Unavailable):
+            self._try_later(name)
+        else:
+            self._pauses.pop(name, None)
+        return None if error or job.task.cancelled() else await _outcome(job)
 
     async def _renewing(self, name: str) -> Job | None:
         """A build that has ended, begun after now."""
@@ -153,6 +178,8 @@ class Builds:
                 continue
             except SageError as error:
                 log.warning("not indexed", extra={"collection": name, "reason": error.message})
+                if isinstance(error, Unavailable):
+                    self._try_later(name)
                 return None
             await asyncio.wait([job.task])
             return job
@@ -187,6 +214,19 @@ class Builds:
         await self._jobs.free(name)
         self._touched.discard(name)
         await self.renew(name)
+
+    def _try_later(self, name: str) -> None:
+        if name not in self._waiting:
+            self._waiting.add(name)
+            pause = 2 * self._pauses[name] if name in self._pauses else self._pause
+            self._pauses[name] = pause = min(pause, _LONGEST_PAUSE)
+            self._later(self._try_again(name, pause))
+
+    async def _try_again(self, name: str, pause: float) -> None:
+        await asyncio.sleep(pause)
+        self._waiting.discard(name)
+        if name in self._pauses:
+            await self.renew(name)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -35,6 +35,7 @@ class Jobs:
         self._counts = counts
         self._running: dict[str, Job] = {}
         self._changing: set[str] = set()
+        self._changes: set[asyncio.Task[bool]] = set()
         self._ends: dict[str, wire.BuildEvent] = {}
         self._served: dict[str, int] = {}
 
@@ -77,8 +78,9 @@ class Jobs:
         """The id of the build that was broken off, if one ran; it has ended."""
         if (job := self._running.get(collection)) is None:
             return None
-        job.progress.cancelled = True
-        job.task.cancel()
+        if not job.progress.cancelled:  # once is enough: a second time would break off its tidying up
+            job.progress.cancelled = True
+            job.task.cancel()
         await asyncio.wait([job.task])
         return job.progress.id
 
@@ -103,13 +105,41 @@ class Jobs:
             raise BuildRunning(f"build {job.id} is under way: {job.stage}, {job.done} of {job.total} files")
 
     async def change(self, collection: str, change: Coroutine[Any, Any, bool]) -> bool:
-        """What `change` gives, while no build may begin; it is closed unused when one runs. Clears the last failure."""
+        """
+        What `change` gives, while no build may begin; it is closed unused when one runs. Clears the last failure.
+
+        A caller who leaves does not stop it.
+        """
         try:
             self.refuse_if_running(collection)
         except SageError:
             change.close()
             raise
         self._changing.add(collection)
+        task = asyncio.create_task(self._changed(collection, change))
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
+
+    def serving(self, collection: str, chunks: int) -> None:
+        self._served[collection] = chunks
+        self._counts.serving(sum(self._served.values()))
+
+    async def close(self) -> None:
+        """Give up the builds that are under way; the indexes that were there stay. Changes are waited for."""
+        builds = [job.task for job in self._running.values()]
+        for build in builds:
+            build.cancel()
+        if tasks := {*builds, *self._changes}:
+            await asyncio.wait(tasks)
+
+    async def _run(self, wanted: Wanted, progress: Progress) -> Outcome:
+        async with self._collections.hold(wanted.collection) as lost:
+            progress.held.set()
+            passages = await self._collections.open(wanted.collection)
+            return await _unless(lost, self._building.run(passages, wanted, progress))
+
+    async def _changed(self, collection: str, change: Coroutine[Any, Any, bool]) -> bool:
         try:
             async with self._collections.hold(collection):
                 changed = await change
@@ -118,24 +148,6 @@ class Jobs:
             self._changing.discard(collection)
         self._ends.pop(collection, None)
         return changed
-
-    def serving(self, collection: str, chunks: int) -> None:
-        self._served[collection] = chunks
-        self._counts.serving(sum(self._served.values()))
-
-    async def close(self) -> None:
-        """Give up what is under way; the indexes that were there stay."""
-        tasks = [job.task for job in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    async def _run(self, wanted: Wanted, progress: Progress) -> Outcome:
-        async with self._collections.hold(wanted.collection) as lost:
-            progress.held.set()
-            passages = await self._collections.open(wanted.collection)
-            return await _unless(lost, self._building.run(passages, wanted, progress))
 
     def _ended(self, job: Job, seconds: float) -> None:
         self._running.pop(job.collection, None)

@@ -1,6 +1,6 @@
 """What a collection is made of: a folder, and the documents that were uploaded into it."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from rag_indexer.domain.manifest import Stamp
 from rag_indexer.domain.ports import Content, Folder, Folders, Listing, Record, Unreadable
@@ -50,13 +50,27 @@ class Joined:
         return name if path.startswith(UPLOADS) and self._uploads.stamp(name) is not None else None
 
 
+class UploadFolders(Protocol):
+    def folder(self, collection: str) -> Folder:
+        """The uploads of a collection as a folder; its paths are their names."""
+        ...
+
+    async def collections(self) -> list[str]:
+        """Those that have uploads, in order. Raises StoreUnavailable."""
+        ...
+
+
 class Sources:
     """`default` is the folder of the collection `docs` when nobody has chosen another."""
 
-    def __init__(self, folders: Folders, uploads: Callable[[str], Folder], *, default: str | None) -> None:
+    def __init__(self, folders: Folders, uploads: UploadFolders, *, default: str | None) -> None:
         self._folders = folders
         self._uploads = uploads
         self._default = default
+
+    async def uploaded(self) -> list[str]:
+        """The collections that have uploads, in order, whether or not they are indexed. Raises StoreUnavailable."""
+        return await self._uploads.collections()
 
     def open(self, collection: str, source_dir: str | None, record: Record | None, *, stay: bool) -> Folder:
         """
@@ -66,7 +80,7 @@ class Sources:
         folder that may not be indexed, and when there is nothing to index at all.
         """
         path = source_dir or self._own(collection, record, stay=stay)
-        uploads = self._uploads(collection)
+        uploads = self._uploads.folder(collection)
         if path:
             return Joined(self._folders.open(path), uploads)
         if record is None and not uploads.listing().paths:

@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 class Watcher(Protocol):
     def changes(self, path: str) -> AsyncIterator[None]:
-        """One for each burst of changes in the folder and what is below it; ends when the folder is gone."""
+        """
+        One for each burst of changes in the folder and what is below it, and one when it is there again after it was
+        gone. Ends when it cannot be watched.
+        """
         ...
 
 
@@ -34,6 +37,8 @@ class Watching:
         self._builds = builds
         self._watcher = watcher
         self._watched: dict[str, _Watched] = {}
+        self._let_be: set[str] = set()
+        """Collections that somebody does not want to be watched any more."""
 
     async def begin(self, asked: str | None) -> None:
         """Raises InvalidRequest for a collection that is made of no folder."""
@@ -41,26 +46,29 @@ class Watching:
         path = await self._builds.folder(name)
         if not path:
             raise InvalidRequest(f"the collection {name} is made of no folder that could be watched", param="watch")
+        self._let_be.discard(name)
         if (before := self._watched.get(name)) is not None:
             if before.path == path:
                 return
-            await self.end(name)
+            await _stopped(before)
         task = asyncio.create_task(self._follow(name, path))
         watched = self._watched[name] = _Watched(path, task)
         task.add_done_callback(lambda _: self._forget(name, watched))
 
     async def begin_all(self) -> None:
-        """Every collection that is made of a folder."""
-        for name in await self._collections.names():
-            if await self._builds.folder(name):
+        """Every collection that is made of a folder and was not let be since; asked for again, those that are new."""
+        found = await self._collections.names()
+        self._let_be.intersection_update(found)
+        for name in found:
+            if name not in self._let_be and await self._builds.folder(name):
                 await self.begin(name)
 
     async def end(self, asked: str | None) -> wire.Watching:
-        watched = self._watched.get(collection(asked))
-        if watched is None:
+        name = collection(asked)
+        self._let_be.add(name)
+        if (watched := self._watched.get(name)) is None:
             return wire.Watching(status="not_watching")
-        watched.task.cancel()
-        await asyncio.wait([watched.task])
+        await _stopped(watched)
         return wire.Watching(status="stopped")
 
     def told(self, asked: str | None, status: wire.IndexStatus) -> wire.IndexStatus:
@@ -76,8 +84,13 @@ class Watching:
         self._builds.touch(name)  # for what changed between the last build and now
         async for _ in self._watcher.changes(path):
             self._builds.touch(name)
-        log.warning("not watching any more: the folder is gone", extra={"collection": name, "source_dir": path})
+        log.warning("not watching any more", extra={"collection": name, "source_dir": path})
 
     def _forget(self, name: str, watched: _Watched) -> None:
         if self._watched.get(name) is watched:
             del self._watched[name]
+
+
+async def _stopped(watched: _Watched) -> None:
+    watched.task.cancel()
+    await asyncio.wait([watched.task])
