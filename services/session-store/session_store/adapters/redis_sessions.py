@@ -13,7 +13,7 @@ from session_store.adapters.redis_keys import part, parts
 from session_store.adapters.redis_scripts import session_script
 from session_store.domain.branches import Forked, NewBranch, Reading, Unforked, Whole
 from session_store.domain.openings import BRANCHES_AT_MOST
-from session_store.domain.records import Page, Place, Record, SessionKey, Swept, Totals
+from session_store.domain.records import Page, Place, Record, SessionKey, Totals
 
 GRACE_US = 60_000_000
 """An index entry without a session is left alone so long: the session may be about to be written."""
@@ -117,19 +117,16 @@ class RedisSessions:
     async def holding(self, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
         return await redis_matching.holding(self._redis, keys, words)
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
+    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
         removed = seen = 0
-        gone: list[SessionKey] = []
         while at_most is None or seen < at_most:
             async with reached():
                 places = await self._index.oldest(owner, until_us, BATCH)
                 if not places:
                     break
-                swept = await self._removed(owner, places, until_us)
-            removed += swept.removed
-            gone += swept.gone
+                removed += await self._removed(owner, places, until_us)
             seen += len(places)
-        return Swept(removed, gone)
+        return removed
 
     async def totals(self, owner: str) -> Totals:
         async with reached():
@@ -154,7 +151,7 @@ class RedisSessions:
                     await self._index.note(owner, record.session_id, record.active_us, record.message_count)
         return records
 
-    async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> Swept:
+    async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> int:
         keys = [SessionKey(owner, place.session_id) for place in places]
         answers = await _DELETE.run_each(self._redis, [(parts(key), (until_us,)) for key in keys])
         gone: list[tuple[str, int]] = []
@@ -167,5 +164,4 @@ class RedisSessions:
                 case _:
                     gone.append((place.session_id, place.active_us))
         await self._index.forget(owner, gone)
-        removed = sum(told == b"removed" for told, *_ in answers)
-        return Swept(removed, [SessionKey(owner, session_id) for session_id, _ in gone])
+        return sum(told == b"removed" for told, *_ in answers)

@@ -129,14 +129,6 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    """`removed` counts the sessions that were there; `gone` are also those that had expired by themselves."""
-
-    removed: int
-    gone: Sequence[SessionKey]
-
-
-@dataclass(frozen=True, slots=True)
 class Totals:
     sessions: int
     messages: int
