@@ -123,8 +123,15 @@ class MemoryTurns:
         if (seen := log.known.get(turn.turn_id)) is not None:
             if seen.told == "unanswered":
                 return "lost"
-            count = 0 if seen.part.first < log.base else seen.count
-            return Stored(message_count=count, first=seen.part.first, repeated=True)
+            is_cleared = seen.part.first < log.base
+            return Stored(
+                message_count=0 if is_cleared else seen.count,
+                first=seen.part.first,
+                repeated=True,
+                messages=() if is_cleared else log.at(range(*seen.part)),
+                created_us=log.record.created_us,
+                choice=log.choice,
+            )
         if (mine := _held(log, held)) is None:
             return "lost"
         before = log.branch(held.branch) or BranchState()
@@ -137,7 +144,14 @@ class MemoryTurns:
         del log.held[held.branch]
         self._sessions.touch(log, turn.now_us)
         count = (log.branch(held.branch) or before).count
-        return Stored(message_count=count, first=part.first, repeated=False, choice=log.choice)
+        return Stored(
+            message_count=count,
+            first=part.first,
+            repeated=False,
+            messages=turn.messages,
+            created_us=log.record.created_us,
+            choice=log.choice,
+        )
 
     async def abandon(self, key: SessionKey, held: Held) -> bool:
         log = self._sessions.found(key)

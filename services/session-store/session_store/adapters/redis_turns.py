@@ -77,11 +77,18 @@ class RedisTurns:
         async with reached():
             answer = await _COMMIT.run(self._redis, parts(key), *args, *map(encode, turn.messages))
         match answer:
-            case [b"stored" | b"repeated" as told, active_us, count, message_count, first, choice]:
+            case [b"stored" | b"repeated" as told, active_us, count, message_count, first, choice, created_us, *lines]:
                 async with beside():
                     await self._index.note(key.owner, key.session_id, active_us, count)
                 repeated = told == b"repeated"
-                return Stored(message_count=message_count, first=first, repeated=repeated, choice=choice_of(choice))
+                return Stored(
+                    message_count=message_count,
+                    first=first,
+                    repeated=repeated,
+                    messages=messages_of(lines) if repeated else turn.messages,
+                    created_us=created_us,
+                    choice=choice_of(choice),
+                )
             case [b"missing"]:
                 return "missing"
             case _:

@@ -120,11 +120,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """A turn that was stored: what may be remembered of it."""
+    """
+    A turn that was stored: what may be remembered of it, in the session that began at `created_us` alone. Absent, that
+    is whichever there is.
+    """
 
     key: SessionKey
     branch: str
     messages: Sequence[Placed]
+    created_us: int | None = None
     choice: MemoryChoice | None = None
 
 

@@ -110,7 +110,8 @@ class Vectors:
 
     async def remember(self, committed: Committed) -> None:
         notes = pieces(committed.messages)
-        if not notes or not await self._shelves.add(committed.key, "memory", [_shown(note) for note in notes]):
+        shown = [_shown(note) for note in notes]
+        if not notes or not await self._shelves.add(committed.key, "memory", shown, created_us=committed.created_us):
             return
         if len(self._owed) == OWED_AT_MOST:
             self._tally.memory("remember", "dropped")
