@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
-from session_store.adapters.memory_log import HeldTurn, Log
+from session_store.adapters.memory_log import HeldTurn, Log, Undone
 from session_store.adapters.memory_sessions import MemorySessions
 from session_store.domain.branches import BranchState
 from session_store.domain.openings import (
@@ -48,9 +48,10 @@ class MemoryTurns:
         if (kept_off := self._kept_off(log, opening, name)) is not None:
             return kept_off
         held, forked = log.held.get(name), False
+        undone: Undone | None = None
         is_its_own = held is not None and held.opening.turn_id == opening.turn_id
         if held is not None and is_its_own:
-            began, forked = held.began, held.forked
+            began, forked, undone = held.began, held.forked, held.undone
         elif held is not None and held.until_us > opening.now_us:
             if max(1, len(log.branches)) >= BRANCHES_AT_MOST:
                 return Refused("too_many")
@@ -59,14 +60,16 @@ class MemoryTurns:
             undo = None
         self._sessions.touch(log, opening.now_us)
         if undo is not None:
+            undone = Undone(log.known[opening.turn_id], log.branch(name) or BranchState(), undo)
             log.save(name, undo)
             del log.known[opening.turn_id], log.undo[name]
-        if held is not None and not is_its_own:
+        if held is not None and not is_its_own and not log.put_back(name, held):
+            undone = None if held.opening.messages else undone
             _keep_unanswered(log, name, held.opening)
         log.waiting.pop((name, opening.opener), None)
         log.tokens += 1
         until_us = opening.now_us + opening.lease_us
-        log.held[name] = HeldTurn(opening, log.tokens, until_us, began, forked)
+        log.held[name] = HeldTurn(opening, log.tokens, until_us, began, forked, undone)
         return Opened(log.tokens, log.window(name, opening.newest))
 
     def _kept_off(self, log: Log, opening: Opening, name: str) -> Busy | Refused | None:
@@ -75,7 +78,7 @@ class MemoryTurns:
         if held is not None and held.opening.turn_id == opening.turn_id:
             if held.opening.digest != opening.digest:
                 return Refused("reused")
-            is_somebodys = is_under_way and opening.digest is not None
+            is_somebodys = is_under_way and opening.digest is not None and held.opening.opener != opening.opener
             return self._wait(log, opening, name, is_itself=True) if is_somebodys else None
         if opening.on_conflict == "queue":
             must_wait = is_under_way or _ahead(log, opening, name) > 0
@@ -169,6 +172,7 @@ class MemoryTurns:
 
     def _given_up(self, key: SessionKey, log: Log, name: str) -> None:
         held = log.held.pop(name)
+        log.put_back(name, held)
         is_empty = log.base + len(log.messages) == 0 and not log.record.title
         if held.began and is_empty and not log.held:
             self._sessions.remove(key)

@@ -104,10 +104,12 @@ class RedisTurns:
 
     async def _given_up(self, key: SessionKey, *args: str) -> bool:
         async with reached():
-            told, active_us = await _ABANDON.run(self._redis, parts(key), *args)
-        if told == b"removed":
-            async with beside():
+            told, active_us, count = await _ABANDON.run(self._redis, parts(key), *args)
+        async with beside():
+            if told == b"removed":
                 await self._index.forget(key.owner, [(key.session_id, active_us)])
+            elif told == b"abandoned" and count:
+                await self._index.note(key.owner, key.session_id, active_us, count)
         return bool(told != b"not_open")
 
     def _asked(self, opening: Opening) -> list[Argument]:

@@ -15,7 +15,7 @@ for _, field in ipairs(redis.call('HKEYS', meta)) do
   branches = branches + (string.sub(field, 1, 2) == 'b:' and 1 or 0)
 end
 for _, field in ipairs(redis.call('HKEYS', pending)) do
-  locks = locks + (string.sub(field, 1, 2) == 't:' and 1 or 0)
+  locks = locks + (string.sub(field, 1, 1) == '/' and 1 or 0)
 end
 local told = {
   'removed', active, count, redis.call('LLEN', log), math.max(branches, 1), redis.call('HLEN', known), locks,
