@@ -126,6 +126,24 @@ async def test_who_leaves_the_line_keeps_nobody_waiting(place: Store) -> None:
     assert isinstance(await place.turns.open(key(), opening("3")), Opened)
 
 
+async def test_who_waits_for_the_head_goes_with_it_and_leaves_its_place(place: Store) -> None:
+    await told(place, "0")
+    begun = await opened(place, opening("1"))
+    for turn_id in "23":
+        await place.turns.open(key(), opening(turn_id))
+    whole = await place.sessions.whole(key())
+    assert whole is not None
+    main = whole.branches["main"]
+    fork = NewBranch(state=over(whole, main.ranges, main), of=whole, now_us=NOW, name="f", select=True)
+    await place.sessions.fork(key(), fork)
+    await opened(place, opening("4"))
+    moved = await place.turns.open(key(), opening("2"))
+    await place.turns.commit(key(), Held("1", begun.token, "main"), answered("1"))
+
+    assert moved == Busy("f", "4", NOW, 0, is_itself=False)
+    assert isinstance(await place.turns.open(key(), opening("3", branch="main")), Opened)
+
+
 async def test_a_waiter_that_is_not_seen_again_keeps_nobody_waiting(place: Store) -> None:
     begun = await opened(place, opening("1"))
     for turn_id in "23":
@@ -209,6 +227,18 @@ async def test_another_token_or_branch_or_id_is_lost(place: Store) -> None:
         assert await place.turns.renew(key(), held, until_us=NOW) == "lost"
         assert not await place.turns.abandon(key(), held)
     assert await contents(place) == []
+
+
+async def test_a_session_is_not_idle_while_one_of_its_turns_is_under_way(place: Store) -> None:
+    await told(place, "0")
+    await place.sessions.create(key("idle"), title="", now_us=NOW)
+    begun = await opened(place, opening("1"))
+    later, held = NOW + LEASE + 1, Held("1", begun.token, "main")
+    await place.turns.renew(key(), held, until_us=later + LEASE)
+
+    assert await place.sessions.remove_idle("local", until_us=later, now_us=later) == 1
+    assert isinstance(await place.turns.commit(key(), held, answered("1")), Stored)
+    assert await place.sessions.remove_idle("local", until_us=later, now_us=later) == 1
 
 
 async def test_an_abandoned_turn_leaves_nothing(place: Store) -> None:

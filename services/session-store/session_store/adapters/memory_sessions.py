@@ -111,11 +111,13 @@ class MemorySessions:
     async def holding(self, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
         return {key for key in keys if (log := self.found(key)) is not None and log.holds(words)}
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
+    async def remove_idle(self, owner: str, *, until_us: int, now_us: int, at_most: int | None = None) -> int:
         idle = sorted((record for record in self._of(owner) if record.active_us <= until_us), key=_place)[:at_most]
-        for record in idle:
-            del self._logs[SessionKey(owner, record.session_id)]
-        return len(idle)
+        keys = [SessionKey(owner, record.session_id) for record in idle]
+        gone = [key for key in keys if not any(held.until_us > now_us for held in self._logs[key].held.values())]
+        for key in gone:
+            del self._logs[key]
+        return len(gone)
 
     async def totals(self, owner: str) -> Totals:
         records = list(self._of(owner))

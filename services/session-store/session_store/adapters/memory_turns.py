@@ -196,6 +196,9 @@ def _known(log: Log, opening: Opening) -> Outcome | BranchState:
 
 
 def _ahead(log: Log, opening: Opening, name: str) -> int:
+    """The opener's place on a branch that was the head when it came is given up."""
+    for place in [place for place in log.waiting if place[1] == opening.opener and place[0] != name]:
+        del log.waiting[place]
     mine = log.waiting.get((name, opening.opener))
     others = [
         ticket

@@ -98,7 +98,7 @@ class RedisSessions:
 
     async def delete(self, key: SessionKey) -> dict[str, int] | None:
         async with reached():
-            told, active_us, _, *counts = await _DELETE.run(self._redis, parts(key), FOREVER_US)
+            told, active_us, _, *counts = await _DELETE.run(self._redis, parts(key), FOREVER_US, FOREVER_US)
         async with beside():
             await self._index.forget(key.owner, [(key.session_id, active_us)])
         return dict(zip(COUNTED, counts, strict=True)) if told == b"removed" else None
@@ -117,14 +117,16 @@ class RedisSessions:
     async def holding(self, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
         return await redis_matching.holding(self._redis, keys, words)
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> int:
-        removed = seen = 0
+    async def remove_idle(self, owner: str, *, until_us: int, now_us: int, at_most: int | None = None) -> int:
+        removed = seen = held = 0
         while at_most is None or seen < at_most:
             async with reached():
-                places = await self._index.oldest(owner, until_us, BATCH)
+                places = await self._index.oldest(owner, until_us, BATCH, behind=held)
                 if not places:
                     break
-                removed += await self._removed(owner, places, until_us)
+                told = await self._removed(owner, places, until_us, now_us)
+            removed += told.count(b"removed")
+            held += told.count(b"held")
             seen += len(places)
         return removed
 
@@ -151,17 +153,20 @@ class RedisSessions:
                     await self._index.note(owner, record.session_id, record.active_us, record.message_count)
         return records
 
-    async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> int:
+    async def _removed(self, owner: str, places: Sequence[Place], until_us: int, now_us: int) -> list[bytes]:
+        """What became of each: `removed`, `missing`, `active` or `held`."""
         keys = [SessionKey(owner, place.session_id) for place in places]
-        answers = await _DELETE.run_each(self._redis, [(parts(key), (until_us,)) for key in keys])
+        answers = await _DELETE.run_each(self._redis, [(parts(key), (until_us, now_us)) for key in keys])
         gone: list[tuple[str, int]] = []
         for place, (told, active_us, count, *_) in zip(places, answers, strict=True):
             match told:
                 case b"active":  # the index had missed its last activity
                     await self._index.note(owner, place.session_id, active_us, count)
+                case b"held":
+                    pass
                 case b"removed":  # and perhaps begun again meanwhile, which the index must keep
                     gone.append((place.session_id, active_us))
                 case _:
                     gone.append((place.session_id, place.active_us))
         await self._index.forget(owner, gone)
-        return sum(told == b"removed" for told, *_ in answers)
+        return [told for told, *_ in answers]

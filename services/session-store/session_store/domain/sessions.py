@@ -113,8 +113,9 @@ class Sessions:
         return wire.Stats(total_sessions=totals.sessions, total_messages=totals.messages)
 
     async def _sweep(self, owner: str) -> None:
-        until_us = self._now_us() - self._ttl_us
-        removed = await self._stored.remove_idle(owner, until_us=until_us, at_most=EXPIRED_AT_ONCE)
+        now_us = self._now_us()
+        until_us = now_us - self._ttl_us
+        removed = await self._stored.remove_idle(owner, until_us=until_us, now_us=now_us, at_most=EXPIRED_AT_ONCE)
         self._tally.removed("expired", removed)
 
     async def retitle(self, owner: str, session_id: str, change: wire.Retitle) -> wire.Retitled:
@@ -147,7 +148,7 @@ class Sessions:
 
     async def clean_up(self, owner: str, query: wire.CleanupQuery) -> wire.CleanedUp:
         until = max(0.0, self._clock() - query.max_age_minutes * 60)
-        removed = await self._stored.remove_idle(owner, until_us=int(until * MICROS))
+        removed = await self._stored.remove_idle(owner, until_us=int(until * MICROS), now_us=self._now_us())
         self._tally.removed("idle", removed)
         return wire.CleanedUp(removed_sessions=removed)
 

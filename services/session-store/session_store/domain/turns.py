@@ -172,6 +172,8 @@ class Turns:
                     case Refused():
                         raise refused(found, opening)
                 if found.is_itself or opening.on_conflict == "queue":
+                    if place != found.branch:
+                        self._lines.leave((key, place), opening.opener)
                     place, has_left = found.branch, False
                 waited = now() - began
                 left = min(wait_seconds, WAIT_AT_MOST) - waited

@@ -39,7 +39,8 @@ if seen then
   undone = cmsgpack.pack({seen, by_turn .. ' ' .. before, branch_as_text(branch)})
 end
 
--- Waiters of this branch: a ticket each, and when it was last seen. Who has gone without a word is forgotten.
+-- Waiters of this branch: a ticket each, and when it was last seen. Who has gone without a word is forgotten, and so is the
+-- opener's place on a branch that was the head when it came.
 local ahead, mine = 0, nil
 local function look_at_the_line()
   local all, others = redis.call('HGETALL', waiting), {}
@@ -47,7 +48,7 @@ local function look_at_the_line()
     local ticket, last = string.match(all[index + 1], '^(%d+) (%d+)$')
     if all[index] == name .. '/' .. opener then
       mine = tonumber(ticket)
-    elseif tonumber(last) < tonumber(ARGV[10]) then
+    elseif tonumber(last) < tonumber(ARGV[10]) or string.sub(all[index], -#opener - 1) == '/' .. opener then
       redis.call('HDEL', waiting, all[index])
     elseif string.sub(all[index], 1, #name + 1) == name .. '/' then
       table.insert(others, tonumber(ticket))
