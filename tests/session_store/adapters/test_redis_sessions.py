@@ -15,7 +15,7 @@ from sage_contracts.errors import StoreUnavailable
 from session_store.adapters.redis_branches import encode
 from session_store.adapters.redis_index import RedisIndex
 from session_store.adapters.redis_sessions import GRACE_US
-from session_store.domain.branches import BranchState
+from session_store.domain.branches import BranchState, NewBranch, Unforked
 from session_store.domain.ranges import Range
 from session_store.domain.records import MICROS, Totals
 from tests.session_store.parts import NOON, Store, append, key, redis_client, redis_store, texts, turn_of
@@ -286,3 +286,29 @@ async def test_sessions_of_before_there_were_branches_go_on(redis: Redis, store:
     }
     assert await store.sessions.delete(key()) is not None
     assert await names(redis, "sage:session:*") == set()
+
+
+class Repeating(Redis):
+    """It has lost the answer to each command, and sends it again."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+
+async def test_a_repeated_command_changes_a_session_once(redis_url: str, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
+    whole = await store.sessions.whole(key())
+    assert whole is not None
+    main = whole.branches["main"]
+    async with Repeating.from_url(redis_url) as client:
+        sessions = redis_store(client).sessions
+        forks = [NewBranch(state=main, of=whole, now_us=NOW, name=name) for name in (None, "own")]
+        assert [await sessions.fork(key(), fork) for fork in forks] == ["fork-1", "own"]
+        assert await sessions.fork(key(), forks[1]) is Unforked.EXISTS
+        assert await sessions.put(key("new"), whole)
+        assert not await sessions.put(key("new"), whole)
+
+    found = await store.sessions.whole(key())
+    assert found is not None
+    assert set(found.branches) == {"main", "fork-1", "own"}

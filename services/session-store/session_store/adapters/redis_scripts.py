@@ -1,6 +1,7 @@
 """Lua scripts on Redis, called by their hash; a server that has forgotten one, as after a restart, is told it again."""
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -49,6 +50,11 @@ class Script:
             if isinstance(told[index], NoScriptError):
                 told[index] = await send(redis, "EVAL", self._source, len(keys), *keys, *args)
         return told
+
+
+def nonce() -> str:
+    """Names one call, so that a script knows it again when redis-py repeats it because its answer was lost."""
+    return secrets.token_hex(8)
 
 
 def session_script(name: str) -> Script:

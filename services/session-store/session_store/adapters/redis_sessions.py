@@ -10,7 +10,7 @@ from session_store.adapters import redis_matching, redis_reading
 from session_store.adapters.redis_branches import FIELDS, choice_text, record_of, state_text
 from session_store.adapters.redis_index import RedisIndex, beside, known_activity
 from session_store.adapters.redis_keys import part, parts
-from session_store.adapters.redis_scripts import session_script
+from session_store.adapters.redis_scripts import nonce, session_script
 from session_store.domain.branches import Forked, NewBranch, Reading, Unforked, Whole
 from session_store.domain.openings import BRANCHES_AT_MOST
 from session_store.domain.records import Page, Place, Record, SessionKey, Totals
@@ -64,7 +64,7 @@ class RedisSessions:
 
     async def fork(self, key: SessionKey, new: NewBranch) -> Forked:
         args: list[Argument] = [new.name or "", state_text(new.state), new.of.record.created_us, new.of.base]
-        args += [BRANCHES_AT_MOST, new.now_us, self._ttl_ms, int(new.select)]
+        args += [BRANCHES_AT_MOST, new.now_us, self._ttl_ms, int(new.select), nonce()]
         async with reached():
             told, *rest = await _FORK.run(self._redis, parts(key), *args)
         if told != b"forked":

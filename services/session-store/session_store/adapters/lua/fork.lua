@@ -1,6 +1,6 @@
 -- Make a branch of what the log holds.
 -- ARGV: name or nothing for the next free one, how it stands, created_us and base of the session it was made from, branches
--- at most, now_us, ttl_ms, 1 to make it the head.
+-- at most, now_us, ttl_ms, 1 to make it the head, nonce of the call.
 -- Answers {'forked', name, active_us, messages of the head}, or why not.
 local created = redis.call('HGET', meta, 'created_us')
 if not created then
@@ -8,6 +8,10 @@ if not created then
 end
 if created ~= ARGV[3] or base() ~= tonumber(ARGV[4]) then
   return {'changed'}
+end
+local nonce, made = string.match(redis.call('HGET', meta, 'forked') or '', '^(%S+) (%S+)$')
+if nonce == ARGV[9] then
+  return {'forked', made, tonumber(redis.call('HGET', meta, 'active_us')), tonumber(redis.call('HGET', meta, 'messages'))}
 end
 local name, branches = ARGV[1], 0
 for _, field in ipairs(redis.call('HKEYS', meta)) do
@@ -30,5 +34,6 @@ if ARGV[8] == '1' then
   redis.call('HSET', meta, 'head', name)
 end
 save(name, branch_from(ARGV[2]))
+redis.call('HSET', meta, 'forked', ARGV[9] .. ' ' .. name)
 kept_for(ARGV[7])
 return {'forked', name, active, tonumber(redis.call('HGET', meta, 'messages'))}

@@ -1,13 +1,14 @@
--- Store a session as a whole, unless there is one. ARGV: ttl_ms, number of fields, field, value..., message...
--- Answers 1, or 0 when there is one.
+-- Store a session as a whole, unless there is one. ARGV: ttl_ms, nonce of the call, number of fields, field, value...,
+-- message... Answers 1, or 0 when there is one that this call has not stored itself, when it is repeated.
 if redis.call('EXISTS', meta) == 1 then
-  return 0
+  return redis.call('HGET', meta, 'put') == ARGV[2] and 1 or 0
 end
-local fields = tonumber(ARGV[2])
-for index = 3, 2 + 2 * fields, 2 do
+local fields = tonumber(ARGV[3])
+redis.call('HSET', meta, 'put', ARGV[2])
+for index = 4, 3 + 2 * fields, 2 do
   redis.call('HSET', meta, ARGV[index], ARGV[index + 1])
 end
-for first = 3 + 2 * fields, #ARGV, 500 do
+for first = 4 + 2 * fields, #ARGV, 500 do
   redis.call('RPUSH', log, unpack(ARGV, first, math.min(first + 499, #ARGV)))
 end
 kept_for(ARGV[1])
