@@ -51,11 +51,12 @@ class RecallAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Forget(Struct, frozen=True, kw_only=True):
-    """`ids` absent means all of the session."""
+    """`ids` absent means all of the session but those in `keep`."""
 
     owner: str
     session_id: str
     ids: list[str] | None = None
+    keep: list[str] = []
 
 
 class Gone(Struct, frozen=True, kw_only=True):

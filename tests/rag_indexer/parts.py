@@ -158,7 +158,7 @@ class NoRecollections:
     async def search(self, tenant: str, query: Vectors, *, limit: int) -> Candidates:
         return Candidates((), ())
 
-    async def remove(self, tenant: str, ids: Collection[str] | None) -> int:
+    async def remove(self, tenant: str, ids: Collection[str] | None, *, keep: Collection[str] = ()) -> int:
         return 0
 
 

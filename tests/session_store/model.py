@@ -30,6 +30,8 @@ class Under:
     until: float
     began: bool
     forked_from: int | None = None
+    undone: "tuple[Known, tuple[Said, ...]] | None" = None
+    """The turn as it was cut short before, and its branch with it: there again if it is not answered now either."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,13 @@ class Modelled:
             self.under[name] = replace(new, forked_from=len(said))
         else:
             if known is not None:
+                new = replace(new, undone=(known, self.branches[name]))
                 self.branches[name] = self._before(name, known)
                 del self.undo[name]
             if under is not None and under.turn == new.turn:
-                new = replace(new, began=under.began, forked_from=under.forked_from)
-            elif under is not None:
+                new = replace(new, began=under.began, forked_from=under.forked_from, undone=under.undone)
+            elif under is not None and not self._put_back(name, under):
+                new = replace(new, undone=None if under.asked else new.undone)
                 self._keep_unanswered(name, under)
             self.under[name] = new
         self._touch(now)
@@ -134,6 +138,7 @@ class Modelled:
     def abandon(self, name: str) -> bool:
         """Whether the session is gone with it."""
         under = self.under.pop(name)
+        self._put_back(name, under)
         if under.began and not self.ever and not self.title and not self.under:
             return True
         if under.forked_from == len(self.branches[name]) and name != self.head:
@@ -165,6 +170,13 @@ class Modelled:
         """The branch without the turn that is taken back."""
         said = self.branches[name]
         return said if known is None else said[: len(said) - len(known.said)]
+
+    def _put_back(self, name: str, under: Under) -> bool:
+        if under.undone is None:
+            return False
+        self.known[under.turn], self.branches[name] = under.undone
+        self.undo[name] = under.turn
+        return True
 
     def _keep_unanswered(self, name: str, under: Under) -> None:
         kept = tuple(replace(one, answered=False) for one in under.asked)

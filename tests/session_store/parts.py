@@ -105,10 +105,10 @@ class ListedRecollections:
         ]
         return sorted(found, key=lambda one: -one.score)[:top_k]
 
-    async def forget(self, key: SessionKey, ids: Sequence[str] | None) -> int:
+    async def forget(self, key: SessionKey, ids: Sequence[str] | None, *, keep: Sequence[str] = ()) -> int:
         self._reached()
         items = self.kept.get(key, {})
-        gone = [name for name in items if ids is None or name in ids]
+        gone = [name for name in items if (ids is None or name in ids) and name not in keep]
         for name in gone:
             del items[name]
         return len(gone)
@@ -130,6 +130,9 @@ class ListedTenants:
 
     async def remove(self, key: SessionKey) -> None:
         self.keys.discard(key)
+
+    async def some(self, count: int) -> list[SessionKey]:
+        return list(self.keys)[:count]
 
 
 @dataclass(frozen=True, slots=True)

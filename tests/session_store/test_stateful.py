@@ -277,7 +277,11 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
     @rule(seconds=st.integers(1, 12))
     def clean_up(self, seconds: int) -> None:
         now = self.tick()
-        idle = [name for name, kept in self.model.items() if kept.active <= now - seconds]
+        idle = [
+            name
+            for name, kept in self.model.items()
+            if kept.active <= now - seconds and not any(under.until > now for under in kept.under.values())
+        ]
         cleaned = self.run(self.desk.sessions.clean_up(self.owner, wire.CleanupQuery(max_age_minutes=seconds / 60)))
         for name in idle:
             del self.model[name]

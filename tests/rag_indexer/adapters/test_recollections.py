@@ -111,6 +111,16 @@ async def test_some_are_removed_by_id_and_counted(store: RecollectionStore) -> N
     assert (await found(store, BOB, "zebra"))[0] == ["a zebra"]
 
 
+async def test_all_but_some_are_removed_and_counted(store: RecollectionStore) -> None:
+    await store.put([kept(ALICE, f"m{number}", "a zebra") for number in range(3)])
+    await store.put([kept(BOB, "m1", "a zebra")])
+
+    assert await store.remove(ALICE, None, keep=["m1", "m9"]) == 2
+    assert (await found(store, ALICE, "zebra"))[0] == ["a zebra"]
+    assert await store.remove(ALICE, ["m1"], keep=["m1"]) == 0
+    assert (await found(store, BOB, "zebra"))[0] == ["a zebra"]
+
+
 async def test_all_of_a_tenant_are_removed_and_counted(store: RecollectionStore) -> None:
     await store.put([kept(ALICE, f"m{number}", "a zebra") for number in range(300)])
     await store.put([kept(BOB, "m1", "a zebra")])

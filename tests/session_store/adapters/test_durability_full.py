@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from sage_contracts import sessions as wire
 from sage_contracts.errors import StoreFull, StoreUnavailable
+from session_store.adapters.redis_erasures import RedisErasures
 from session_store.domain.memory.notes import Note
 from tests.fakes.redis_server import RedisServer, redis_server, until
 from tests.session_store.domain.transfers.test_transfers_formats import OWN
@@ -59,7 +60,7 @@ def server() -> Iterator[RedisServer]:
 @pytest.fixture
 async def scene(server: RedisServer) -> AsyncIterator[Scene]:
     async with redis_client(server.url) as client:
-        desk = desk_over(redis_store(client), ttl_seconds=3_600)
+        desk = desk_over(redis_store(client), ttl_seconds=3_600, owed=RedisErasures(client))
         await desk.told("expired", *turn(0))
         desk.clock.now += 7_200
         for number in range(3):

@@ -104,6 +104,8 @@ async def test_the_sessions_that_the_rag_indexer_knows_are_listed(redis_url: str
         tenants = RedisTenants(redis)
         await tenants.add(key())
         found = [await tenants.has(key()), await tenants.has(key(owner="bob"))]
+        some = await tenants.some(10)
         await tenants.remove(key())
 
         assert [*found, await tenants.has(key())] == [True, False, False]
+        assert (some, await tenants.some(10)) == ([key()], [])

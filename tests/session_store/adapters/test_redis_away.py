@@ -31,7 +31,7 @@ OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "retitle": lambda store: store.sessions.retitle(key(), "x"),
     "delete": lambda store: store.sessions.delete(key()),
     "page": lambda store: store.sessions.page("local", after=None, count=5, now_us=NOW),
-    "remove_idle": lambda store: store.sessions.remove_idle("local", until_us=NOW),
+    "remove_idle": lambda store: store.sessions.remove_idle("local", until_us=NOW, now_us=NOW),
     "totals": lambda store: store.sessions.totals("local"),
     "whole": lambda store: store.sessions.whole(key()),
     "put": lambda store: store.sessions.put(key("new"), WHOLE),

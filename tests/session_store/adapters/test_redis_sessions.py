@@ -145,7 +145,7 @@ async def test_removal_spares_a_session_that_the_index_thinks_idle(redis: Redis,
     await append(store, key(), turn_of("1", "x", now_us=NOW + 100))
     await redis.zadd("sage:sessions:{local}", {"s1": NOW - 100})
 
-    assert (await store.sessions.remove_idle("local", until_us=NOW)).removed == 0
+    assert await store.sessions.remove_idle("local", until_us=NOW, now_us=NOW) == 0
     assert await redis.zscore("sage:sessions:{local}", "s1") == NOW + 101
 
 
@@ -166,7 +166,7 @@ async def test_after_any_race_the_index_holds_exactly_the_sessions_that_exist(
             case 2:
                 await store.sessions.clear(session, now_us=now_us)
             case 3:
-                await store.sessions.remove_idle("local", until_us=now_us - chance.randrange(20))
+                await store.sessions.remove_idle("local", until_us=now_us - chance.randrange(20), now_us=now_us)
             case _:
                 await append(store, session, turn_of(number, "x", "y", now_us=now_us))
 
@@ -184,7 +184,7 @@ async def test_a_lost_session_is_swept_out_of_the_index(redis: Redis, store: Sto
     await append(store, key(), turn_of("1", "x"))
     await redis.delete("sage:session:{local/s1}:meta", "sage:session:{local/s1}:messages")
 
-    assert (await store.sessions.remove_idle("local", until_us=LATER)).removed == 0
+    assert await store.sessions.remove_idle("local", until_us=LATER, now_us=NOW) == 0
     assert await store.sessions.totals("local") == Totals(0, 0)
     assert await names(redis, "sage:session:*") == set()
 
@@ -198,7 +198,7 @@ async def test_scripts_that_the_server_forgot_are_told_it_again(redis: Redis, st
     await redis.script_flush()
     assert (await append(store, key(), turn_of("1", "x"))).repeated
     await redis.script_flush()
-    assert (await store.sessions.remove_idle("local", until_us=LATER)).removed == 1
+    assert await store.sessions.remove_idle("local", until_us=LATER, now_us=NOW) == 1
 
 
 async def test_a_full_redis_stores_nothing_by_halves(redis: Redis, store: Store) -> None:

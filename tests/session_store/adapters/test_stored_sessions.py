@@ -210,7 +210,7 @@ async def test_nobody_sees_anybody_elses(place: Store) -> None:
     assert not await place.sessions.delete(key(owner="ben"))
     assert not await place.sessions.retitle(key(owner="ben"), "mine now")
     assert not await place.sessions.clear(key(owner="ben"), now_us=NOW)
-    assert (await place.sessions.remove_idle("ben", until_us=NOW * 2)).removed == 0
+    assert await place.sessions.remove_idle("ben", until_us=NOW * 2, now_us=NOW) == 0
     assert (await ids(place, "ben"), await place.sessions.totals("ben")) == ([], Totals(0, 0))
     assert (await ids(place, "anna"), await place.sessions.totals("anna")) == (["s1"], Totals(1, 1))
 
@@ -251,10 +251,10 @@ async def test_idle_sessions_are_removed_the_oldest_first(place: Store) -> None:
     for number in range(250):
         await append(place, key(f"s{number:03}"), turn_of("1", "x", now_us=NOW + number))
 
-    some = await place.sessions.remove_idle("local", until_us=NOW + 200, at_most=100)
-    rest = await place.sessions.remove_idle("local", until_us=NOW + 200)
+    some = await place.sessions.remove_idle("local", until_us=NOW + 200, now_us=NOW, at_most=100)
+    rest = await place.sessions.remove_idle("local", until_us=NOW + 200, now_us=NOW)
 
-    assert (some.removed, rest.removed, await place.sessions.totals("local")) == (100, 100, Totals(50, 50))
+    assert (some, rest, await place.sessions.totals("local")) == (100, 100, Totals(50, 50))
     assert (await ids(place))[-1] == "s200"
 
 
@@ -262,7 +262,7 @@ async def test_activity_saves_a_session_from_removal(place: Store, clock: Clock)
     await append(place, key(), turn_of("1", "x", now_us=NOW))
     await append(place, key(), turn_of("2", "x", now_us=NOW + 100))
 
-    assert (await place.sessions.remove_idle("local", until_us=NOW + 50)).removed == 0
+    assert await place.sessions.remove_idle("local", until_us=NOW + 50, now_us=NOW) == 0
     assert await ids(place) == ["s1"]
 
 

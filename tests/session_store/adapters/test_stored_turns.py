@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sage_contracts.sessions import Message, NewMessage
+from session_store.domain.branches import NewBranch, over
 from session_store.domain.openings import Answered, Busy, Held, Opened, Opening, Refused, Stored
 from session_store.domain.ranges import Range
 from session_store.domain.records import MICROS, NewTurn, SessionKey, Totals
@@ -125,6 +126,24 @@ async def test_who_leaves_the_line_keeps_nobody_waiting(place: Store) -> None:
     assert isinstance(await place.turns.open(key(), opening("3")), Opened)
 
 
+async def test_who_waits_for_the_head_goes_with_it_and_leaves_its_place(place: Store) -> None:
+    await told(place, "0")
+    begun = await opened(place, opening("1"))
+    for turn_id in "23":
+        await place.turns.open(key(), opening(turn_id))
+    whole = await place.sessions.whole(key())
+    assert whole is not None
+    main = whole.branches["main"]
+    fork = NewBranch(state=over(whole, main.ranges, main), of=whole, now_us=NOW, name="f", select=True)
+    await place.sessions.fork(key(), fork)
+    await opened(place, opening("4"))
+    moved = await place.turns.open(key(), opening("2"))
+    await place.turns.commit(key(), Held("1", begun.token, "main"), answered("1"))
+
+    assert moved == Busy("f", "4", NOW, 0, is_itself=False)
+    assert isinstance(await place.turns.open(key(), opening("3", branch="main")), Opened)
+
+
 async def test_a_waiter_that_is_not_seen_again_keeps_nobody_waiting(place: Store) -> None:
     begun = await opened(place, opening("1"))
     for turn_id in "23":
@@ -208,6 +227,18 @@ async def test_another_token_or_branch_or_id_is_lost(place: Store) -> None:
         assert await place.turns.renew(key(), held, until_us=NOW) == "lost"
         assert not await place.turns.abandon(key(), held)
     assert await contents(place) == []
+
+
+async def test_a_session_is_not_idle_while_one_of_its_turns_is_under_way(place: Store) -> None:
+    await told(place, "0")
+    await place.sessions.create(key("idle"), title="", now_us=NOW)
+    begun = await opened(place, opening("1"))
+    later, held = NOW + LEASE + 1, Held("1", begun.token, "main")
+    await place.turns.renew(key(), held, until_us=later + LEASE)
+
+    assert await place.sessions.remove_idle("local", until_us=later, now_us=later) == 1
+    assert isinstance(await place.turns.commit(key(), held, answered("1")), Stored)
+    assert await place.sessions.remove_idle("local", until_us=later, now_us=later) == 1
 
 
 async def test_an_abandoned_turn_leaves_nothing(place: Store) -> None:
@@ -326,6 +357,59 @@ async def test_a_turn_cut_short_is_taken_back_when_it_is_sent_again(place: Store
     stored = await place.turns.commit(key(), Held("2", again.token, "main"), answered("2", "two", "zwei"))
     assert isinstance(stored, Stored)
     assert (stored.message_count, await contents(place)) == (4, ["one", "eins", "two", "zwei"])
+
+
+@pytest.mark.parametrize("how", ["interrupted", "unanswered"])
+@pytest.mark.parametrize("again", ["abandoned", "lapsed"])
+async def test_a_turn_cut_short_stays_as_it_was_when_it_is_not_answered_again_either(
+    place: Store, how: str, again: str
+) -> None:
+    await told(place, "1", "one", "eins")
+    if how == "interrupted":
+        await told(place, "2", "two", "zw", digest="d", metadata={"finish_reason": "interrupted"})
+    else:
+        await opened(place, opening("2", "two", digest="d"))
+        later = await opened(place, opening("3", now_us=NOW + LEASE))
+        await place.turns.abandon(key(), Held("3", later.token, "main"))
+    cut, at = await contents(place), NOW + LEASE
+    for _ in range(2):
+        begun = await opened(place, opening("2", "two", digest="d", opener=f"at {at}", now_us=at))
+        if again == "abandoned":
+            await place.turns.abandon(key(), Held("2", begun.token, "main"))
+        at += LEASE
+    other = await opened(place, opening("4", "four", now_us=at))
+    await place.turns.abandon(key(), Held("4", other.token, "main"))
+
+    assert texts(other.window.tail) == await contents(place) == cut
+    assert await place.sessions.totals("local") == Totals(1, len(cut))
+    begun = await opened(place, opening("2", "two", digest="d", now_us=at))
+    assert texts(begun.window.tail) == ["one", "eins"]
+    await place.turns.commit(key(), Held("2", begun.token, "main"), answered("2", "two", "zwei"))
+    assert await contents(place) == ["one", "eins", "two", "zwei"]
+
+
+async def test_an_opening_repeated_by_its_own_opener_is_that_turn(place: Store) -> None:
+    """As a client of Redis repeats a command whose answer was lost."""
+    await opened(place, opening("1", digest="d"))
+    again = await opened(place, opening("1", digest="d"))
+
+    assert isinstance(await place.turns.commit(key(), Held("1", again.token, "main"), answered("1")), Stored)
+
+
+@pytest.mark.parametrize("name", ["t:x", "t", "x:lease"])
+async def test_a_branch_may_have_any_name_while_a_turn_is_under_way_on_it(place: Store, name: str) -> None:
+    await told(place, "1", "one", "eins")
+    whole = await place.sessions.whole(key())
+    assert whole is not None
+    main = whole.branches["main"]
+    await place.sessions.fork(key(), NewBranch(state=over(whole, main.ranges, main), of=whole, now_us=NOW, name=name))
+    begun = await opened(place, opening("2", "two", branch=name))
+
+    found = await place.sessions.read(key(), name)
+
+    assert found is not None
+    assert [(one.branch, one.turn_id) for one in found.under_way] == [(name, "2")]
+    assert await place.turns.abandon(key(), Held("2", begun.token, name))
 
 
 async def test_a_turn_cut_short_that_was_gone_on_from_is_not_taken_back(place: Store) -> None:

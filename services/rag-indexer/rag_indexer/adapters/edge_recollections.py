@@ -83,8 +83,8 @@ class EdgeRecollections:
     async def search(self, tenant: str, query: Vectors, *, limit: int) -> Candidates:
         return await asyncio.to_thread(attempted, lambda: _searched(self._shard, tenant, query, limit))
 
-    async def remove(self, tenant: str, ids: Collection[str] | None) -> int:
-        chosen = _only(tenant, ids)
+    async def remove(self, tenant: str, ids: Collection[str] | None, *, keep: Collection[str] = ()) -> int:
+        chosen = _only(tenant, ids, keep)
         there = await self._do(lambda: self._shard.count(CountRequest(filter=chosen)))
         if there:
             await self._write(UpdateOperation.delete_points_by_filter(chosen))
@@ -134,9 +134,13 @@ def _create(folder: Path, dimensions: int) -> None:
     shard.close()
 
 
-def _only(tenant: str, ids: Collection[str] | None = None) -> Filter:
+def _only(tenant: str, ids: Collection[str] | None = None, keep: Collection[str] = ()) -> Filter:
     of_tenant = FieldCondition(TENANT, match=MatchValue(tenant))
-    return Filter(must=[of_tenant] if ids is None else [of_tenant, FieldCondition("id", match=MatchAny(list(ids)))])
+    kept = [FieldCondition("id", match=MatchAny(list(keep)))] if keep else []
+    return Filter(
+        must=[of_tenant] if ids is None else [of_tenant, FieldCondition("id", match=MatchAny(list(ids)))],
+        must_not=[*kept],
+    )
 
 
 def _searched(shard: EdgeShard, tenant: str, query: Vectors, limit: int) -> Candidates:

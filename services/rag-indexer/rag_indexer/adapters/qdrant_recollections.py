@@ -63,8 +63,8 @@ class QdrantRecollections:
             by_words, by_meaning = await self._client.query_batch_points(self._collection, requests)
         return Candidates(_found(by_words), _found(by_meaning))
 
-    async def remove(self, tenant: str, ids: Collection[str] | None) -> int:
-        chosen = _only(tenant, ids)
+    async def remove(self, tenant: str, ids: Collection[str] | None, *, keep: Collection[str] = ()) -> int:
+        chosen = _only(tenant, ids, keep)
         async with answered():
             if not await self._client.collection_exists(self._collection):
                 return 0
@@ -92,11 +92,12 @@ class QdrantRecollections:
         self._made = True
 
 
-def _only(tenant: str, ids: Collection[str] | None = None) -> models.Filter:
+def _only(tenant: str, ids: Collection[str] | None = None, keep: Collection[str] = ()) -> models.Filter:
     chosen: list[models.Condition] = [models.FieldCondition(key=TENANT, match=models.MatchValue(value=tenant))]
     if ids is not None:
         chosen.append(models.FieldCondition(key="id", match=models.MatchAny(any=list(ids))))
-    return models.Filter(must=chosen)
+    kept: list[models.Condition] = [models.FieldCondition(key="id", match=models.MatchAny(any=list(keep)))]
+    return models.Filter(must=chosen, must_not=kept if keep else None)
 
 
 def _point(kept: Kept) -> models.PointStruct:

@@ -79,8 +79,8 @@ class RecollectionStore(Protocol):
         """`limit` of each kind at most."""
         ...
 
-    async def remove(self, tenant: str, ids: Collection[str] | None) -> int:
-        """All of the tenant's where `ids` is None; how many there were."""
+    async def remove(self, tenant: str, ids: Collection[str] | None, *, keep: Collection[str] = ()) -> int:
+        """All of the tenant's where `ids` is None, but never those in `keep`; how many there were."""
         ...
 
 
@@ -115,7 +115,7 @@ class Recollections:
 
     async def forget(self, request: wire.Forget) -> wire.Gone:
         tenant = tenant_of(request.owner, request.session_id)
-        return wire.Gone(removed=await self._store.remove(tenant, request.ids))
+        return wire.Gone(removed=await self._store.remove(tenant, request.ids, keep=request.keep))
 
     def _ranked(self, subject: frozenset[int], found: Candidates) -> list[wire.Recalled]:
         """

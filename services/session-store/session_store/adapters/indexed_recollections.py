@@ -27,6 +27,7 @@ class IndexedRecollections:
         request = wire.Recall(owner=key.owner, session_id=key.session_id, query=question, top_k=top_k)
         return (await self._indexer.call(wire.RECALL, request)).hits
 
-    async def forget(self, key: SessionKey, ids: Sequence[str] | None) -> int:
-        request = wire.Forget(owner=key.owner, session_id=key.session_id, ids=None if ids is None else list(ids))
+    async def forget(self, key: SessionKey, ids: Sequence[str] | None, *, keep: Sequence[str] = ()) -> int:
+        chosen = None if ids is None else list(ids)
+        request = wire.Forget(owner=key.owner, session_id=key.session_id, ids=chosen, keep=list(keep))
         return (await self._indexer.call(wire.FORGET, request)).removed

@@ -24,6 +24,15 @@ class KnownTurn:
     branch: str
 
 
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A turn that was cut short and is opened anew: what was known of it, and its branch with and without it."""
+
+    known: KnownTurn
+    state: BranchState
+    before: BranchState
+
+
 @dataclass(slots=True)
 class HeldTurn:
     opening: Opening
@@ -31,6 +40,7 @@ class HeldTurn:
     until_us: int
     began: bool
     forked: bool
+    undone: Undone | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +114,15 @@ class Log:
             ranges=state.ranges,
             choice=self.choice,
         )
+
+    def put_back(self, name: str, held: HeldTurn) -> bool:
+        """What was undone, if it is not answered this time either."""
+        if (undone := held.undone) is None:
+            return False
+        self.save(name, undone.state)
+        self.known[held.opening.turn_id] = undone.known
+        self.undo[name] = (held.opening.turn_id, undone.before)
+        return True
 
     def clear(self) -> None:
         self.base += len(self.messages)

@@ -10,7 +10,7 @@ from session_store.adapters.memory_log import Log
 from session_store.domain.branches import BranchState, Forked, NewBranch, Reading, Unforked, Whole
 from session_store.domain.openings import BRANCHES_AT_MOST
 from session_store.domain.ports import Clock
-from session_store.domain.records import Page, Place, Record, SessionKey, Swept, Totals
+from session_store.domain.records import Page, Place, Record, SessionKey, Totals
 
 
 class MemorySessions:
@@ -111,12 +111,13 @@ class MemorySessions:
     async def holding(self, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
         return {key for key in keys if (log := self.found(key)) is not None and log.holds(words)}
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
+    async def remove_idle(self, owner: str, *, until_us: int, now_us: int, at_most: int | None = None) -> int:
         idle = sorted((record for record in self._of(owner) if record.active_us <= until_us), key=_place)[:at_most]
-        gone = [SessionKey(owner, record.session_id) for record in idle]
+        keys = [SessionKey(owner, record.session_id) for record in idle]
+        gone = [key for key in keys if not any(held.until_us > now_us for held in self._logs[key].held.values())]
         for key in gone:
             del self._logs[key]
-        return Swept(len(gone), gone)
+        return len(gone)
 
     async def totals(self, owner: str) -> Totals:
         records = list(self._of(owner))

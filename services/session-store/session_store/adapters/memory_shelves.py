@@ -20,11 +20,11 @@ class MemoryShelves:
         self._sessions = sessions
         self._kept: dict[SessionKey, tuple[Log, int, Notes]] = {}
 
-    async def add(self, key: SessionKey, shelf: Shelf, notes: Sequence[Note]) -> bool:
-        kept = self._of(key)
-        if kept is None:
+    async def add(self, key: SessionKey, shelf: Shelf, notes: Sequence[Note], *, created_us: int | None = None) -> bool:
+        log, kept = self._sessions.found(key), self._of(key)
+        if log is None or kept is None or created_us not in {None, log.record.created_us}:
             return False
-        kept[shelf] |= {note.field: note for note in notes}
+        kept[shelf] |= {note.field: note for note in notes if note.position is None or note.position >= log.base}
         oldest = sorted(kept[shelf].values(), key=lambda note: note.order)
         for note in oldest[: max(0, len(oldest) - NOTES_AT_MOST)]:
             del kept[shelf][note.field]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
-from session_store.adapters.memory_log import HeldTurn, Log
+from session_store.adapters.memory_log import HeldTurn, Log, Undone
 from session_store.adapters.memory_sessions import MemorySessions
 from session_store.domain.branches import BranchState
 from session_store.domain.openings import (
@@ -48,9 +48,10 @@ class MemoryTurns:
         if (kept_off := self._kept_off(log, opening, name)) is not None:
             return kept_off
         held, forked = log.held.get(name), False
+        undone: Undone | None = None
         is_its_own = held is not None and held.opening.turn_id == opening.turn_id
         if held is not None and is_its_own:
-            began, forked = held.began, held.forked
+            began, forked, undone = held.began, held.forked, held.undone
         elif held is not None and held.until_us > opening.now_us:
             if max(1, len(log.branches)) >= BRANCHES_AT_MOST:
                 return Refused("too_many")
@@ -59,14 +60,16 @@ class MemoryTurns:
             undo = None
         self._sessions.touch(log, opening.now_us)
         if undo is not None:
+            undone = Undone(log.known[opening.turn_id], log.branch(name) or BranchState(), undo)
             log.save(name, undo)
             del log.known[opening.turn_id], log.undo[name]
-        if held is not None and not is_its_own:
+        if held is not None and not is_its_own and not log.put_back(name, held):
+            undone = None if held.opening.messages else undone
             _keep_unanswered(log, name, held.opening)
         log.waiting.pop((name, opening.opener), None)
         log.tokens += 1
         until_us = opening.now_us + opening.lease_us
-        log.held[name] = HeldTurn(opening, log.tokens, until_us, began, forked)
+        log.held[name] = HeldTurn(opening, log.tokens, until_us, began, forked, undone)
         return Opened(log.tokens, log.window(name, opening.newest))
 
     def _kept_off(self, log: Log, opening: Opening, name: str) -> Busy | Refused | None:
@@ -75,7 +78,7 @@ class MemoryTurns:
         if held is not None and held.opening.turn_id == opening.turn_id:
             if held.opening.digest != opening.digest:
                 return Refused("reused")
-            is_somebodys = is_under_way and opening.digest is not None
+            is_somebodys = is_under_way and opening.digest is not None and held.opening.opener != opening.opener
             return self._wait(log, opening, name, is_itself=True) if is_somebodys else None
         if opening.on_conflict == "queue":
             must_wait = is_under_way or _ahead(log, opening, name) > 0
@@ -123,8 +126,15 @@ class MemoryTurns:
         if (seen := log.known.get(turn.turn_id)) is not None:
             if seen.told == "unanswered":
                 return "lost"
-            count = 0 if seen.part.first < log.base else seen.count
-            return Stored(message_count=count, first=seen.part.first, repeated=True)
+            is_cleared = seen.part.first < log.base
+            return Stored(
+                message_count=0 if is_cleared else seen.count,
+                first=seen.part.first,
+                repeated=True,
+                messages=() if is_cleared else log.at(range(*seen.part)),
+                created_us=log.record.created_us,
+                choice=log.choice,
+            )
         if (mine := _held(log, held)) is None:
             return "lost"
         before = log.branch(held.branch) or BranchState()
@@ -137,7 +147,14 @@ class MemoryTurns:
         del log.held[held.branch]
         self._sessions.touch(log, turn.now_us)
         count = (log.branch(held.branch) or before).count
-        return Stored(message_count=count, first=part.first, repeated=False, choice=log.choice)
+        return Stored(
+            message_count=count,
+            first=part.first,
+            repeated=False,
+            messages=turn.messages,
+            created_us=log.record.created_us,
+            choice=log.choice,
+        )
 
     async def abandon(self, key: SessionKey, held: Held) -> bool:
         log = self._sessions.found(key)
@@ -155,6 +172,7 @@ class MemoryTurns:
 
     def _given_up(self, key: SessionKey, log: Log, name: str) -> None:
         held = log.held.pop(name)
+        log.put_back(name, held)
         is_empty = log.base + len(log.messages) == 0 and not log.record.title
         if held.began and is_empty and not log.held:
             self._sessions.remove(key)
@@ -178,6 +196,9 @@ def _known(log: Log, opening: Opening) -> Outcome | BranchState:
 
 
 def _ahead(log: Log, opening: Opening, name: str) -> int:
+    """The opener's place on a branch that was the head when it came is given up."""
+    for place in [place for place in log.waiting if place[1] == opening.opener and place[0] != name]:
+        del log.waiting[place]
     mine = log.waiting.get((name, opening.opener))
     others = [
         ticket

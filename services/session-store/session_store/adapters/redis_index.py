@@ -64,8 +64,9 @@ class RedisIndex:
             places = [place for place in places if place < after]
         return Entries(places[:count], places[count - 1] if len(places) > count else None)
 
-    async def oldest(self, owner: str, until_us: int, count: int) -> list[Place]:
-        limits = ("BYSCORE", "LIMIT", 0, count, "WITHSCORES")
+    async def oldest(self, owner: str, until_us: int, count: int, *, behind: int = 0) -> list[Place]:
+        """Without the first `behind`."""
+        limits = ("BYSCORE", "LIMIT", behind, count, "WITHSCORES")
         return _places(await send(self._redis, "ZRANGE", _index(owner), "-inf", until_us, *limits))
 
     def known_counts(self, owner: str, session_ids: Sequence[str]) -> tuple[Argument, ...]:

@@ -16,7 +16,7 @@ from session_store.adapters.redis_branches import (
     state_text,
 )
 from session_store.adapters.redis_keys import parts
-from session_store.adapters.redis_scripts import call_word, session_script
+from session_store.adapters.redis_scripts import nonce, session_script
 from session_store.domain.branches import BranchState, Reading, UnderWay, Whole
 from session_store.domain.records import Record, SessionKey
 
@@ -82,7 +82,7 @@ async def put(redis: Client, key: SessionKey, new: Whole, *, ttl_ms: int) -> boo
     fields |= {name: value for name, value in told.items() if value}
     flat: list[Argument] = list(itertools.chain.from_iterable(fields.items()))
     async with reached():
-        return bool(await _PUT.run(redis, parts(key), ttl_ms, call_word(), len(fields), *flat, *map(encode, new.log)))
+        return bool(await _PUT.run(redis, parts(key), ttl_ms, nonce(), len(fields), *flat, *map(encode, new.log)))
 
 
 def _fields(flat: Sequence[bytes]) -> Fields:

@@ -52,11 +52,11 @@ class Script:
         return told
 
 
+def nonce() -> str:
+    """Names one call, so that a script knows it again when redis-py repeats it because its answer was lost."""
+    return secrets.token_hex(8)
+
+
 def session_script(name: str) -> Script:
     """One that is given all keys of a session, as `redis_keys.parts` names them."""
     return Script(name, prelude="session")
-
-
-def call_word() -> str:
-    """By which a script that changes what it has changed already knows its own call, sent again."""
-    return secrets.token_hex(8)

@@ -10,10 +10,10 @@ from session_store.adapters import redis_matching, redis_reading
 from session_store.adapters.redis_branches import FIELDS, choice_text, record_of, state_text
 from session_store.adapters.redis_index import RedisIndex, beside, known_activity
 from session_store.adapters.redis_keys import part, parts
-from session_store.adapters.redis_scripts import call_word, session_script
+from session_store.adapters.redis_scripts import nonce, session_script
 from session_store.domain.branches import Forked, NewBranch, Reading, Unforked, Whole
 from session_store.domain.openings import BRANCHES_AT_MOST
-from session_store.domain.records import Page, Place, Record, SessionKey, Swept, Totals
+from session_store.domain.records import Page, Place, Record, SessionKey, Totals
 
 GRACE_US = 60_000_000
 """An index entry without a session is left alone so long: the session may be about to be written."""
@@ -64,7 +64,7 @@ class RedisSessions:
 
     async def fork(self, key: SessionKey, new: NewBranch) -> Forked:
         args: list[Argument] = [new.name or "", state_text(new.state), new.of.record.created_us, new.of.base]
-        args += [BRANCHES_AT_MOST, new.now_us, self._ttl_ms, int(new.select), call_word()]
+        args += [BRANCHES_AT_MOST, new.now_us, self._ttl_ms, int(new.select), nonce()]
         async with reached():
             told, *rest = await _FORK.run(self._redis, parts(key), *args)
         if told != b"forked":
@@ -98,7 +98,7 @@ class RedisSessions:
 
     async def delete(self, key: SessionKey) -> dict[str, int] | None:
         async with reached():
-            told, active_us, _, *counts = await _DELETE.run(self._redis, parts(key), FOREVER_US)
+            told, active_us, _, *counts = await _DELETE.run(self._redis, parts(key), FOREVER_US, FOREVER_US)
         async with beside():
             await self._index.forget(key.owner, [(key.session_id, active_us)])
         return dict(zip(COUNTED, counts, strict=True)) if told == b"removed" else None
@@ -117,19 +117,18 @@ class RedisSessions:
     async def holding(self, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
         return await redis_matching.holding(self._redis, keys, words)
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
-        removed = seen = 0
-        gone: list[SessionKey] = []
+    async def remove_idle(self, owner: str, *, until_us: int, now_us: int, at_most: int | None = None) -> int:
+        removed = seen = held = 0
         while at_most is None or seen < at_most:
             async with reached():
-                places = await self._index.oldest(owner, until_us, BATCH)
+                places = await self._index.oldest(owner, until_us, BATCH, behind=held)
                 if not places:
                     break
-                swept = await self._removed(owner, places, until_us)
-            removed += swept.removed
-            gone += swept.gone
+                told = await self._removed(owner, places, until_us, now_us)
+            removed += told.count(b"removed")
+            held += told.count(b"held")
             seen += len(places)
-        return Swept(removed, gone)
+        return removed
 
     async def totals(self, owner: str) -> Totals:
         async with reached():
@@ -154,18 +153,20 @@ class RedisSessions:
                     await self._index.note(owner, record.session_id, record.active_us, record.message_count)
         return records
 
-    async def _removed(self, owner: str, places: Sequence[Place], until_us: int) -> Swept:
+    async def _removed(self, owner: str, places: Sequence[Place], until_us: int, now_us: int) -> list[bytes]:
+        """What became of each: `removed`, `missing`, `active` or `held`."""
         keys = [SessionKey(owner, place.session_id) for place in places]
-        answers = await _DELETE.run_each(self._redis, [(parts(key), (until_us,)) for key in keys])
+        answers = await _DELETE.run_each(self._redis, [(parts(key), (until_us, now_us)) for key in keys])
         gone: list[tuple[str, int]] = []
         for place, (told, active_us, count, *_) in zip(places, answers, strict=True):
             match told:
                 case b"active":  # the index had missed its last activity
                     await self._index.note(owner, place.session_id, active_us, count)
+                case b"held":
+                    pass
                 case b"removed":  # and perhaps begun again meanwhile, which the index must keep
                     gone.append((place.session_id, active_us))
                 case _:
                     gone.append((place.session_id, place.active_us))
         await self._index.forget(owner, gone)
-        removed = sum(told == b"removed" for told, *_ in answers)
-        return Swept(removed, [SessionKey(owner, session_id) for session_id, _ in gone])
+        return [told for told, *_ in answers]

@@ -27,8 +27,8 @@ class RedisShelves:
     def __init__(self, redis: Client) -> None:
         self._redis = redis
 
-    async def add(self, key: SessionKey, shelf: Shelf, notes: Sequence[Note]) -> bool:
-        args: list[Argument] = [PARTS.index(shelf) + 1]
+    async def add(self, key: SessionKey, shelf: Shelf, notes: Sequence[Note], *, created_us: int | None = None) -> bool:
+        args: list[Argument] = [PARTS.index(shelf) + 1, created_us or ""]
         for note in notes:
             args += [note.field, _encode(note)]
         async with reached():

@@ -25,6 +25,11 @@ class RedisTenants:
         async with reached():
             await send(self._redis, "SREM", KEY, _written(key))
 
+    async def some(self, count: int) -> list[SessionKey]:
+        async with reached():
+            found = await send(self._redis, "SRANDMEMBER", KEY, count)
+        return [SessionKey(*member.decode().split("/", 1)) for member in found]
+
 
 def _written(key: SessionKey) -> str:
     """Neither an owner nor an id holds `/`."""

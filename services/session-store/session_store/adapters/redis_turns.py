@@ -77,11 +77,18 @@ class RedisTurns:
         async with reached():
             answer = await _COMMIT.run(self._redis, parts(key), *args, *map(encode, turn.messages))
         match answer:
-            case [b"stored" | b"repeated" as told, active_us, count, message_count, first, choice]:
+            case [b"stored" | b"repeated" as told, active_us, count, message_count, first, choice, created_us, *lines]:
                 async with beside():
                     await self._index.note(key.owner, key.session_id, active_us, count)
                 repeated = told == b"repeated"
-                return Stored(message_count=message_count, first=first, repeated=repeated, choice=choice_of(choice))
+                return Stored(
+                    message_count=message_count,
+                    first=first,
+                    repeated=repeated,
+                    messages=messages_of(lines) if repeated else turn.messages,
+                    created_us=created_us,
+                    choice=choice_of(choice),
+                )
             case [b"missing"]:
                 return "missing"
             case _:
@@ -97,10 +104,12 @@ class RedisTurns:
 
     async def _given_up(self, key: SessionKey, *args: str) -> bool:
         async with reached():
-            told, active_us = await _ABANDON.run(self._redis, parts(key), *args)
-        if told == b"removed":
-            async with beside():
+            told, active_us, count = await _ABANDON.run(self._redis, parts(key), *args)
+        async with beside():
+            if told == b"removed":
                 await self._index.forget(key.owner, [(key.session_id, active_us)])
+            elif told == b"abandoned" and count:
+                await self._index.note(key.owner, key.session_id, active_us, count)
         return bool(told != b"not_open")
 
     def _asked(self, opening: Opening) -> list[Argument]:

@@ -1,9 +1,9 @@
 """What sessions that are gone have left elsewhere: erased at once where that is possible, else until it is."""
 
 import logging
-from collections.abc import Sequence
+from contextlib import suppress
 
-from sage_contracts.errors import SageError
+from sage_contracts.errors import SageError, StoreFull
 from session_store.domain.memories import Memories
 from session_store.domain.ports import OwedErasures
 from session_store.domain.records import SessionKey
@@ -21,10 +21,15 @@ class Erasing:
         self._owed = owed
         self._needed = needed
 
-    async def owe(self, keys: Sequence[SessionKey]) -> None:
-        """Told before the sessions go, so that nothing is forgotten whenever we stop."""
-        if self._needed and keys:
-            await self._owed.add(keys)
+    async def owe(self, key: SessionKey) -> None:
+        """
+        Told before the session goes, so that nothing is forgotten whenever we stop.
+
+        A full Redis takes no note of it: the session must go all the same, or nobody could make room.
+        """
+        if self._needed:
+            with suppress(StoreFull):
+                await self._owed.add([key])
 
     async def erased(self, key: SessionKey) -> dict[str, int]:
         """How much there was, by kind; nothing where it cannot be erased now: that is done later."""

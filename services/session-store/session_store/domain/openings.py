@@ -95,11 +95,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """`message_count` is that of the branch right after the turn, whose first message stands at `first`."""
+    """
+    `message_count` is that of the branch right after the turn, whose first message stands at `first`. `messages` are as
+    they are stored: none where they were cleared. `created_us` is when the session began.
+    """
 
     message_count: int
     first: int
     repeated: bool
+    messages: Sequence[Message]
+    created_us: int
     choice: MemoryChoice | None = None
 
 

@@ -21,7 +21,6 @@ from session_store.domain.records import (
     Record,
     RemovalReason,
     SessionKey,
-    Swept,
     Totals,
     Window,
 )
@@ -96,8 +95,12 @@ class StoredSessions(Protocol):
         """Those of the sessions in which some message's text holds `words`, which are casefolded, in any case."""
         ...
 
-    async def remove_idle(self, owner: str, *, until_us: int, at_most: int | None = None) -> Swept:
-        """Remove sessions without activity since `until_us`, the oldest first."""
+    async def remove_idle(self, owner: str, *, until_us: int, now_us: int, at_most: int | None = None) -> int:
+        """
+        Remove sessions without activity since `until_us` and without a turn under way, the oldest first; how many.
+
+        `at_most` so many are looked at.
+        """
         ...
 
     async def totals(self, owner: str) -> Totals: ...

@@ -125,20 +125,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """A turn that was stored: what may be remembered of it."""
+    """
+    A turn that was stored: what may be remembered of it, in the session that began at `created_us` alone. Absent, that
+    is whichever there is.
+    """
 
     key: SessionKey
     branch: str
     messages: Sequence[Placed]
+    created_us: int | None = None
     choice: MemoryChoice | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """`removed` counts the sessions that were there; `gone` are also those that had expired by themselves."""
-
-    removed: int
-    gone: Sequence[SessionKey]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,10 +114,10 @@ class Sessions:
         return wire.Stats(total_sessions=totals.sessions, total_messages=totals.messages)
 
     async def _sweep(self, owner: str) -> None:
-        until_us = self._now_us() - self._ttl_us
-        swept = await self._stored.remove_idle(owner, until_us=until_us, at_most=EXPIRED_AT_ONCE)
-        self._tally.removed("expired", swept.removed)
-        await self._erasing.owe(swept.gone)
+        now_us = self._now_us()
+        until_us = now_us - self._ttl_us
+        removed = await self._stored.remove_idle(owner, until_us=until_us, now_us=now_us, at_most=EXPIRED_AT_ONCE)
+        self._tally.removed("expired", removed)
 
     async def retitle(self, owner: str, session_id: str, change: wire.Retitle) -> wire.Retitled:
         title = _clean(change.title)
@@ -129,16 +129,17 @@ class Sessions:
 
     async def clear(self, owner: str, session_id: str) -> wire.SessionCleared:
         key = key_of(owner, session_id)
-        if not await self._stored.clear(key, now_us=self._now_us()):
-            raise missing(session_id)
-        await self._erasing.owe([key])
+        await self._erasing.owe(key)
+        was_there = await self._stored.clear(key, now_us=self._now_us())
         await self._erasing.erased(key)
+        if not was_there:
+            raise missing(session_id)
         return wire.SessionCleared(session_id=session_id)
 
     async def delete(self, owner: str, session_id: str) -> wire.SessionDeleted:
         """Leave nothing of it, here or elsewhere; what cannot be erased elsewhere now is so later."""
         key = key_of(owner, session_id)
-        await self._erasing.owe([key])
+        await self._erasing.owe(key)
         removed = await self._stored.delete(key)
         elsewhere = await self._erasing.erased(key)
         if removed is None:
@@ -148,10 +149,9 @@ class Sessions:
 
     async def clean_up(self, owner: str, query: wire.CleanupQuery) -> wire.CleanedUp:
         until = max(0.0, self._clock() - query.max_age_minutes * 60)
-        swept = await self._stored.remove_idle(owner, until_us=int(until * MICROS))
-        self._tally.removed("idle", swept.removed)
-        await self._erasing.owe(swept.gone)
-        return wire.CleanedUp(removed_sessions=swept.removed)
+        removed = await self._stored.remove_idle(owner, until_us=int(until * MICROS), now_us=self._now_us())
+        self._tally.removed("idle", removed)
+        return wire.CleanedUp(removed_sessions=removed)
 
     async def _search(
         self, owner: str, after: Place | None, *, limit: int, words: str

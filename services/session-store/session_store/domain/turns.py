@@ -12,7 +12,7 @@ from session_store.domain.keys import key_of, missing
 from session_store.domain.lines import Lines
 from session_store.domain.memories import Memories
 from session_store.domain.naming import Naming
-from session_store.domain.openings import Answered, Busy, Held, Opened, Opening, Refused
+from session_store.domain.openings import Answered, Busy, Held, Opened, Opening, Refused, Stored
 from session_store.domain.ports import Clock, Ids, StoredTurns, Tally
 from session_store.domain.records import MICROS, Asked, Committed, Placed, SessionKey, Window
 from session_store.domain.refusals import busy, lost, refused
@@ -107,17 +107,24 @@ class Turns:
             raise missing(session_id) if stored == "missing" else lost()
         self._lines.wake((key, turn.branch))
         self._tally.turn("repeated" if stored.repeated else "stored")
-        if not stored.repeated:
-            placed = [Placed(stored.first + number, message) for number, message in enumerate(new.messages)]
-            self._memories.remember(Committed(key=key, branch=turn.branch, messages=placed, choice=stored.choice))
-            if self._naming is not None and stored.message_count == len(new.messages):
-                self._naming.begun(key, new.messages)
+        self._remember(key, turn.branch, stored)
+        if self._naming is not None and not stored.repeated and stored.message_count == len(new.messages):
+            self._naming.begun(key, new.messages)
         return wire.TurnCommitted(
             session_id=session_id,
             branch=turn.branch,
             message_count=stored.message_count,
             repeated=stored.repeated,
         )
+
+    def _remember(self, key: SessionKey, branch: str, stored: Stored) -> None:
+        """A repeated turn too: who stored it may have died before it was remembered."""
+        placed = [Placed(stored.first + number, message) for number, message in enumerate(stored.messages)]
+        if placed:
+            committed = Committed(
+                key=key, branch=branch, messages=placed, created_us=stored.created_us, choice=stored.choice
+            )
+            self._memories.remember(committed)
 
     async def abandon(self, owner: str, session_id: str, turn: wire.HeldTurn) -> wire.TurnAbandoned:
         key = key_of(owner, session_id)
@@ -166,6 +173,8 @@ class Turns:
                     case Refused():
                         raise refused(found, opening)
                 if found.is_itself or opening.on_conflict == "queue":
+                    if place != found.branch:
+                        self._lines.leave((key, place), opening.opener)
                     place, has_left = found.branch, False
                 waited = now() - began
                 left = min(wait_seconds, WAIT_AT_MOST) - waited

@@ -13,7 +13,7 @@ from sage_contracts.sessions import Backend
 from session_store.domain.memory.vectors import Vectors
 from session_store.domain.records import SessionKey
 from tests.session_store.domain.memory.parts import FACT, QUESTION, ScriptedScribe, ask, recalled, say, talk
-from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, texts
+from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, exchange, texts
 
 FURTHER: list[Backend] = ["vdb", "kv", "graph"]
 WINDOW = 3
@@ -353,3 +353,49 @@ async def test_a_session_deleted_while_its_turn_is_taken_in_leaves_nothing(place
     await say(desk, FACT)
 
     assert not any(recollections.kept.values())
+
+
+@pytest.mark.parametrize("backend", FURTHER)
+async def test_a_turn_whose_commit_was_never_answered_is_remembered_by_its_repeat(
+    place: Store, clock: Clock, backend: Backend
+) -> None:
+    died, desk = desk_on(place, clock, backend), desk_on(place, clock, backend)
+    opened = await desk.turns.open("local", "s1", turns.OpenTurn(turn_id="1"))
+    commit = turns.CommitTurn(turn_id="1", token=opened.token, branch="main", messages=exchange(FACT))
+    await died.turns.commit("local", "s1", commit)
+
+    again = await desk.turns.commit("local", "s1", commit)
+    await desk.remembered()
+
+    session = await desk.sessions.read("local", "s1")
+    items = (await desk.remembering.items("local", "s1")).items
+    assert again.repeated
+    assert {item.message_id for item in items} == {session.messages[0].id}
+
+
+async def test_a_repeat_of_what_was_cleared_is_not_remembered(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "kv")
+    opened = await desk.turns.open("local", "s1", turns.OpenTurn(turn_id="1"))
+    commit = turns.CommitTurn(turn_id="1", token=opened.token, branch="main", messages=exchange(FACT))
+    await desk.turns.commit("local", "s1", commit)
+    await desk.sessions.clear("local", "s1")
+    await desk.turns.commit("local", "s1", commit)
+    await desk.remembered()
+
+    assert (await desk.remembering.items("local", "s1")).items == []
+
+
+@pytest.mark.parametrize("backend", FURTHER)
+@pytest.mark.parametrize("how", ["delete", "clear"])
+async def test_what_is_remembered_late_is_not_known_to_the_session_that_came_after(
+    place: Store, clock: Clock, backend: Backend, how: str
+) -> None:
+    desk = desk_on(place, clock, backend)
+    await desk.told("s1", "1", exchange(FACT))
+    await (desk.sessions.delete if how == "delete" else desk.sessions.clear)("local", "s1")
+    clock.now += 1
+    await desk.told("s1", "2", exchange("Hello there!"))
+    await desk.remembered()
+
+    items = (await desk.remembering.items("local", "s1")).items
+    assert not any("Albatross" in item.text for item in items)

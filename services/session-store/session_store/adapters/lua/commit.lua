@@ -2,21 +2,33 @@
 -- ARGV: turn, token, branch, now_us, ttl_ms, turns remembered, auto_title, dialogs, untold, fixed_from, fixed_count,
 -- d (done) or i (interrupted), message...
 -- Answers {'stored' | 'repeated', active_us, messages of the head, messages of the branch right after this turn, position
--- of the turn's first message, memory}, {'missing'} or {'lost'}.
+-- of the turn's first message, memory, created_us, message... (of a repeated turn, as they are stored)}, {'missing'} or
+-- {'lost'}.
 local turn, name = ARGV[1], ARGV[3]
 local active = redis.call('HGET', meta, 'active_us')
 if not active then
   return {'missing'}
 end
+local function told_of(how, stamp, messages, first)
+  local kept = redis.call('HMGET', meta, 'messages', 'memory', 'created_us')
+  return {how, tonumber(stamp), tonumber(kept[1]), messages, first, kept[2] or '', tonumber(kept[3])}
+end
 local seen = redis.call('HGET', known, turn)
 if seen then
-  local first, count, told = string.match(seen, '^(%d+) %d+ (%d+) (%a)')
+  local first, behind, count, told = string.match(seen, '^(%d+) (%d+) (%d+) (%a)')
   if told == 'u' then
     return {'lost'}
   end
   -- What was cleared is gone, though the turn is remembered.
-  local left = tonumber(first) < base() and 0 or tonumber(count)
-  return {'repeated', tonumber(active), tonumber(redis.call('HGET', meta, 'messages')), left, tonumber(first), ''}
+  local start = base()
+  if tonumber(first) < start then
+    return told_of('repeated', active, 0, tonumber(first))
+  end
+  local answer = told_of('repeated', active, tonumber(count), tonumber(first))
+  for _, message in ipairs(redis.call('LRANGE', log, first - start, behind - 1 - start)) do
+    table.insert(answer, message)
+  end
+  return answer
 end
 local held = held_on(name)
 if not held or held.turn ~= turn or held.token ~= ARGV[2] then
@@ -47,7 +59,4 @@ else
 end
 let_go(name, held)
 kept_for(ARGV[5])
-return {
-  'stored', active, tonumber(redis.call('HGET', meta, 'messages')), branch.messages, first,
-  redis.call('HGET', meta, 'memory') or '',
-}
+return told_of('stored', active, branch.messages, first)

@@ -1,5 +1,5 @@
--- Remove a session, if it has been idle since until_us. ARGV: until_us.
--- Answers {'removed' | 'missing' | 'active', active_us, messages of the head, then how many it has of messages, branches,
+-- Remove a session, if it has been idle since until_us and nobody holds a turn of it. ARGV: until_us, now_us.
+-- Answers {'removed' | 'missing' | 'active' | 'held', active_us, messages of the head, then how many it has of messages, branches,
 -- turns, locks, facts, relations, summaries}.
 local state = redis.call('HMGET', meta, 'active_us', 'messages')
 if not state[1] then
@@ -15,7 +15,12 @@ for _, field in ipairs(redis.call('HKEYS', meta)) do
   branches = branches + (string.sub(field, 1, 2) == 'b:' and 1 or 0)
 end
 for _, field in ipairs(redis.call('HKEYS', pending)) do
-  locks = locks + (string.sub(field, 1, 2) == 't:' and 1 or 0)
+  if string.sub(field, 1, 1) == '/' then
+    locks = locks + 1
+    if held_on(redis.call('HGET', pending, field)).lease > tonumber(ARGV[2]) then
+      return {'held', active, count}
+    end
+  end
 end
 local told = {
   'removed', active, count, redis.call('LLEN', log), math.max(branches, 1), redis.call('HLEN', known), locks,

@@ -1,6 +1,6 @@
 -- Make a branch of what the log holds.
 -- ARGV: name or nothing for the next free one, how it stands, created_us and base of the session it was made from, branches
--- at most, now_us, ttl_ms, 1 to make it the head, the call's own word.
+-- at most, now_us, ttl_ms, 1 to make it the head, nonce of the call.
 -- Answers {'forked', name, active_us, messages of the head}, or why not. A call whose answer was lost comes again, and
 -- is told the same.
 local created = redis.call('HGET', meta, 'created_us')

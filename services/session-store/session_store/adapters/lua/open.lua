@@ -8,14 +8,14 @@
 local mode, turn, digest, now, opener = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5]), ARGV[9]
 local limit = tonumber(ARGV[12])
 local exists = redis.call('HGET', meta, 'created_us')
-local name = redis.call('HGET', pending, 't:' .. turn)
+local name = redis.call('HGET', pending, '/' .. turn)
   or (ARGV[4] ~= '' and ARGV[4]) or head_name()
 local branch = branch_of(name)
 if not branch or (not exists and name ~= 'main') then
   return {'no_branch', exists and 1 or 0}
 end
 
-local undo
+local undo, undone
 local seen = redis.call('HGET', known, turn)
 if seen then
   local first, behind, _, told, by, where = string.match(seen, '^(%d+) (%d+) (%d+) (%a) (%S+) (%S+)$')
@@ -36,9 +36,11 @@ if seen then
   end
   undo, name = before, where
   branch = branch_of(name)
+  undone = cmsgpack.pack({seen, by_turn .. ' ' .. before, branch_as_text(branch)})
 end
 
--- Waiters of this branch: a ticket each, and when it was last seen. Who has gone without a word is forgotten.
+-- Waiters of this branch: a ticket each, and when it was last seen. Who has gone without a word is forgotten, and so is the
+-- opener's place on a branch that was the head when it came.
 local ahead, mine = 0, nil
 local function look_at_the_line()
   local all, others = redis.call('HGETALL', waiting), {}
@@ -46,7 +48,7 @@ local function look_at_the_line()
     local ticket, last = string.match(all[index + 1], '^(%d+) (%d+)$')
     if all[index] == name .. '/' .. opener then
       mine = tonumber(ticket)
-    elseif tonumber(last) < tonumber(ARGV[10]) then
+    elseif tonumber(last) < tonumber(ARGV[10]) or string.sub(all[index], -#opener - 1) == '/' .. opener then
       redis.call('HDEL', waiting, all[index])
     elseif string.sub(all[index], 1, #name + 1) == name .. '/' then
       table.insert(others, tonumber(ticket))
@@ -74,11 +76,12 @@ local is_under_way = held and held.lease > now
 if held and held.turn == turn then
   if held.digest ~= digest then
     return {'reused'}
-  elseif is_under_way and digest ~= '-' then
+  elseif is_under_way and digest ~= '-' and held.opener ~= opener then
     look_at_the_line()
     return wait(held, 1)
   end
   began, forked = held.began, held.forked
+  undone = redis.call('HGET', pending, name .. '/undone')
 elseif is_under_way and mode == 'reject' then
   return {'busy', name, held.id, tonumber(held.since), 0, 0}
 elseif is_under_way and mode == 'fork' then
@@ -93,7 +96,7 @@ elseif is_under_way and mode == 'fork' then
   if undo then
     branch = branch_from(undo)
     redis.call('HDEL', known, turn)
-    undo = nil
+    undo, undone = nil, nil
   end
   local last = branch.ranges[#branch.ranges]
   branch.forked_at = last and last[2] - 1 or '-'
@@ -121,7 +124,9 @@ if undo then
   redis.call('HDEL', meta, 'undo:' .. name)
 end
 if held then
-  if held.turn ~= turn then
+  if held.turn ~= turn and put_back(name, held) then
+    branch = branch_of(name)
+  elseif held.turn ~= turn then
     -- Nobody answered it in time: what was asked stays, and is not told.
     local asked = cmsgpack.unpack(redis.call('HGET', pending, name .. '/asked'))
     local before = branch_as_text(branch)
@@ -130,6 +135,7 @@ if held then
       redis.call('HSETNX', meta, 'auto_title', title)
     end
     if #asked > 0 then
+      undone = nil
       local first = append(branch, asked)
       branch.untold = branch.untold + #asked
       save(name, branch)
@@ -152,7 +158,10 @@ redis.call('HSET', pending,
   name, table.concat({token, turn, digest, ARGV[5], began, forked, opener, ARGV[13]}, ' '),
   name .. '/lease', string.format('%.0f', now + tonumber(ARGV[7])),
   name .. '/asked', cmsgpack.pack(asked),
-  't:' .. turn, name)
+  '/' .. turn, name)
+if undone then
+  redis.call('HSET', pending, name .. '/undone', undone)
+end
 kept_for(ARGV[6])
 return {
   'opened', name, token, branch.messages, branch.untold, fixed_of(branch), newest_of(branch, tonumber(ARGV[8])),

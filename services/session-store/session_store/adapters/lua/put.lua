@@ -1,5 +1,5 @@
 -- Store a session as a whole, unless there is one.
--- ARGV: ttl_ms, the call's own word, number of fields, field, value..., message...
+-- ARGV: ttl_ms, nonce of the call, number of fields, field, value..., message...
 -- Answers 1, or 0 when there is one. A call whose answer was lost comes again, and is told the same.
 if redis.call('EXISTS', meta) == 1 then
   return redis.call('HGET', meta, 'put_by') == ARGV[2] and 1 or 0

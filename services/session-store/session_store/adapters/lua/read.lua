@@ -9,7 +9,7 @@ local name = ARGV[1] ~= '' and ARGV[1] or head_name()
 local branch = branch_of(name)
 local held = {}
 for _, field in ipairs(redis.call('HKEYS', pending)) do
-  if string.sub(field, 1, 2) == 't:' then
+  if string.sub(field, 1, 1) == '/' then
     local on = redis.call('HGET', pending, field)
     local turn = held_on(on)
     local asked = cmsgpack.unpack(redis.call('HGET', pending, on .. '/asked'))

@@ -135,7 +135,8 @@ local function fixed_of(branch)
 end
 
 -- The turn under way on a branch: token, turn, digest, since, whether the session and whether the branch began with it,
--- the opener, and the turn's id as its client wrote it.
+-- the opener, and the turn's id as its client wrote it. Fields of a branch are its name and what follows a `/`, which no
+-- name holds; `/<turn>` is the branch of a turn.
 local function held_on(name)
   local text = redis.call('HGET', pending, name)
   if not text then
@@ -150,7 +151,20 @@ local function held_on(name)
 end
 
 local function let_go(name, held)
-  redis.call('HDEL', pending, name, name .. '/lease', name .. '/asked', 't:' .. held.turn)
+  redis.call('HDEL', pending, name, name .. '/lease', name .. '/asked', name .. '/undone', '/' .. held.turn)
+end
+
+-- A turn that was cut short and has been opened anew is there again as it was, if it is not answered this time either.
+local function put_back(name, held)
+  local undone = redis.call('HGET', pending, name .. '/undone')
+  if not undone then
+    return false
+  end
+  local seen, undo, text = unpack(cmsgpack.unpack(undone))
+  save(name, branch_from(text))
+  redis.call('HSET', known, held.turn, seen)
+  redis.call('HSET', meta, 'undo:' .. name, undo)
+  return true
 end
 
 -- Remember that a turn is in the log, so that a repeat is known as one; the oldest beyond the limit are forgotten, some

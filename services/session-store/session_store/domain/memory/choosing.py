@@ -59,5 +59,6 @@ def memories_over(
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             await vectors.store_owed()
+            await vectors.erase_lost()
 
     return Made(made, [chores.run, retry], chores)

@@ -51,7 +51,7 @@ class Learning:
     async def _keep(self, committed: Committed, placed: Placed, found: Sequence[Statement]) -> None:
         notes = [self._placed(self._noted(statement), placed) for statement in found]
         if notes:
-            await self._shelves.add(committed.key, self._shelf, notes)
+            await self._shelves.add(committed.key, self._shelf, notes, created_us=committed.created_us)
 
     @staticmethod
     def _placed(note: Note, placed: Placed) -> Note:

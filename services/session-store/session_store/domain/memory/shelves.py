@@ -26,8 +26,12 @@ class Shelves(Protocol):
     cannot be reached.
     """
 
-    async def add(self, key: SessionKey, shelf: Shelf, notes: Sequence[Note]) -> bool:
-        """One of the same id and position is replaced. False, and nothing is kept, when there is no such session."""
+    async def add(self, key: SessionKey, shelf: Shelf, notes: Sequence[Note], *, created_us: int | None = None) -> bool:
+        """
+        One of the same id and position is replaced; what was said before the session was cleared is not kept.
+
+        False, and nothing is kept, when there is no such session, or none that began at `created_us` if that is given.
+        """
         ...
 
     async def all(self, key: SessionKey, shelf: Shelf) -> list[Note]: ...

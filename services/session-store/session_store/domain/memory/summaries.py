@@ -50,7 +50,7 @@ class Summaries:
         """Have what fell out when this turn was opened written up, later."""
         behind = self._begins.pop((committed.key, committed.branch), None)
         if behind is not None:
-            self._chores.offer("summarise", lambda: self._write(committed.key, committed.branch, behind))
+            self._chores.offer("summarise", lambda: self._write(committed, behind))
 
     async def all(self, key: SessionKey) -> list[Note]:
         return await self._shelves.all(key, "summaries")
@@ -63,8 +63,9 @@ class Summaries:
     async def forget(self, key: SessionKey, item_id: str) -> bool:
         return bool(await self._shelves.remove(key, "summaries", item_id))
 
-    async def _write(self, key: SessionKey, branch: str, behind: int) -> None:
-        window = await self._turns.window(key, newest=READ_AT_MOST, branch=branch)
+    async def _write(self, committed: Committed, behind: int) -> None:
+        key = committed.key
+        window = await self._turns.window(key, newest=READ_AT_MOST, branch=committed.branch)
         before = await self.latest(key, window.ranges)
         begun = -1 if before is None or before.position is None else before.position
         placed = [pair for pair in zip(window.positions, window.tail, strict=True) if begun < pair[0] < behind]
@@ -89,4 +90,4 @@ class Summaries:
             message_id=before.message_id if before else said[0].id,
             last_message_id=last.id,
         )
-        await self._shelves.add(key, "summaries", [note])
+        await self._shelves.add(key, "summaries", [note], created_us=committed.created_us)

@@ -15,19 +15,15 @@ from sage_contracts.turns import MemoryHit
 from session_store.domain import ranges as within
 from session_store.domain.memory.fitting import hit_of
 from session_store.domain.memory.notes import Note, item_of, latest, micros, on_branch
+from session_store.domain.memory.pieces import message_of, pieces
 from session_store.domain.memory.shelves import Shelves
 from session_store.domain.memory.window import NewestDialogs, Told
 from session_store.domain.ports import Further, Recalled, Tally
 from session_store.domain.ranges import Ranges
-from session_store.domain.records import Asked, Committed, Placed, SessionKey
-from session_store.domain.texts import text_of
+from session_store.domain.records import Asked, Committed, SessionKey
 
 log = logging.getLogger(__name__)
 
-PIECE_CHARS = 1_200
-"""A turn is kept whole up to this length, a longer one in pieces: the mean of many words means little."""
-
-PIECES_AT_MOST = 40
 SHOWN_CHARS = 300
 QUESTION_CHARS = 4_000
 TOP = 60
@@ -39,6 +35,8 @@ HALF_LIFE = 100
 """Messages after which a turn's being recent counts half."""
 
 OWED_AT_MOST = 1_000
+LOOKED_AT = 200
+"""Sessions with vectors that are looked after at a time."""
 
 
 class Recollected(Protocol):
@@ -48,7 +46,9 @@ class Recollected(Protocol):
 
     async def recall(self, key: SessionKey, question: str, *, top_k: int) -> list[Found]: ...
 
-    async def forget(self, key: SessionKey, ids: Sequence[str] | None) -> int: ...
+    async def forget(self, key: SessionKey, ids: Sequence[str] | None, *, keep: Sequence[str] = ()) -> int:
+        """Those of `ids`, absent all, that are not in `keep`; how many there were."""
+        ...
 
 
 class Tenants(Protocol):
@@ -63,6 +63,10 @@ class Tenants(Protocol):
     async def has(self, key: SessionKey) -> bool: ...
 
     async def remove(self, key: SessionKey) -> None: ...
+
+    async def some(self, count: int) -> list[SessionKey]:
+        """Any of them, at most so many."""
+        ...
 
 
 class Vectors:
@@ -105,8 +109,9 @@ class Vectors:
         )
 
     async def remember(self, committed: Committed) -> None:
-        notes = _pieces(committed.messages)
-        if not notes or not await self._shelves.add(committed.key, "memory", [_shown(note) for note in notes]):
+        notes = pieces(committed.messages)
+        shown = [_shown(note) for note in notes]
+        if not notes or not await self._shelves.add(committed.key, "memory", shown, created_us=committed.created_us):
             return
         if len(self._owed) == OWED_AT_MOST:
             self._tally.memory("remember", "dropped")
@@ -125,12 +130,17 @@ class Vectors:
                 key, items = self._owed[0]
                 try:
                     await self._store(key, items)
+                except InvalidRequest as error:
+                    # It would be refused again and again, and all others wait behind it.
+                    self._tally.memory("remember", "failed")
+                    log.warning("turn not remembered", extra={"session": key.session_id, "error": error.message})
                 except SageError as error:
                     self._tally.memory("remember", "failed")
                     self._trouble = f"{len(self._owed)} turns wait to be remembered: {error.message}"
                     log.warning("turns wait to be remembered", extra={"turns": len(self._owed), "error": error.code})
                     return
-                self._tally.memory("remember", "done")
+                else:
+                    self._tally.memory("remember", "done")
                 self._trouble = None
                 if self._owed and self._owed[0][1] is items:
                     self._owed.popleft()
@@ -140,19 +150,34 @@ class Vectors:
 
     async def forget(self, key: SessionKey, item_id: str) -> bool:
         """By meaning first: while that fails the item still stands, and can be forgotten again."""
-        if not any(note.id == item_id for note in await self._shelves.all(key, "memory")):
+        if item_id not in await self._listed(key):
             return False
         await self._recollected.forget(key, [item_id])
         return bool(await self._shelves.remove(key, "memory", item_id))
 
     async def erase(self, key: SessionKey) -> dict[str, int]:
-        for owed in [owed for owed in self._owed if owed[0] == key]:
+        """All but what the session lists: another may have begun under its id since, and keeps what is its own."""
+        kept = await self._listed(key)
+        for owed in [owed for owed in self._owed if owed[0] == key and not any(item.id in kept for item in owed[1])]:
             self._owed.remove(owed)
         if not await self._tenants.has(key):
             return {"vectors": 0}
-        gone = await self._recollected.forget(key, None)
+        gone = await self._recollected.forget(key, None, keep=sorted(kept))
         await self._tenants.remove(key)
+        if await self._listed(key):
+            await self._tenants.add(key)
         return {"vectors": gone}
+
+    async def erase_lost(self) -> None:
+        """Erase what some sessions have left that went without a word: those that expired or were cleaned up."""
+        try:
+            keys = await self._tenants.some(LOOKED_AT)
+            stocks = await self._shelves.stocks(keys)
+            for key, stock in zip(keys, stocks, strict=True):
+                if not stock.notes["memory"]:
+                    await self.erase(key)
+        except SageError as error:
+            log.info("vectors of lost sessions not erased", extra={"error": error.code})
 
     async def put(self, key: SessionKey, facts: Sequence[NewFact]) -> list[MemoryItem]:
         del key, facts
@@ -173,11 +198,17 @@ class Vectors:
 
     async def _store(self, key: SessionKey, items: Sequence[Recollection]) -> None:
         """A session that was deleted, cleared or made to forget meanwhile must not come back by this."""
+        kept = await self._listed(key)
+        if not (items := [item for item in items if item.id in kept]):
+            return
         await self._tenants.add(key)
         await self._recollected.remember(key, items)
-        kept = {note.id for note in await self._shelves.all(key, "memory")}
+        kept = await self._listed(key)
         if gone := [item.id for item in items if item.id not in kept]:
             await self._recollected.forget(key, gone)
+
+    async def _listed(self, key: SessionKey) -> set[str]:
+        return {note.id for note in await self._shelves.all(key, "memory")}
 
 
 def _bearing(found: Sequence[Found], told: Told) -> list[MemoryHit]:
@@ -196,34 +227,8 @@ def _note_of(found: Found) -> Note:
         text=found.text,
         at_us=micros(found.at),
         position=found.position,
-        message_id=found.id.partition(".")[0],
+        message_id=message_of(found.id),
     )
-
-
-def _pieces(messages: Sequence[Placed]) -> list[Note]:
-    """
-    The turn as one text where that is short, else each message's in pieces.
-
-    It stands where its last message stands: on a branch that leaves within the turn it is not known.
-    """
-    said = [placed for placed in messages if placed.message.role in {"user", "assistant"} and _text(placed)]
-    if not said:
-        return []
-    whole = "\n".join(_spoken(placed) for placed in said)
-    if len(whole) <= PIECE_CHARS:
-        return [_note(said[0], whole, said[-1].position, 0)]
-    notes: list[Note] = []
-    for placed in said:
-        text = _spoken(placed)
-        cuts = range(0, len(text), PIECE_CHARS)
-        notes += [_note(placed, text[at : at + PIECE_CHARS], placed.position, n) for n, at in enumerate(cuts)]
-    return notes[:PIECES_AT_MOST]
-
-
-def _note(placed: Placed, text: str, position: int, number: int) -> Note:
-    said_us = micros(placed.message.timestamp.timestamp())
-    name = placed.message.id if not number else f"{placed.message.id}.{number}"
-    return Note(id=name, kind="turn", text=text, at_us=said_us, position=position, message_id=placed.message.id)
 
 
 def _shown(note: Note) -> Note:
@@ -237,11 +242,3 @@ def _shown(note: Note) -> Note:
 
 def _recollection(note: Note) -> Recollection:
     return Recollection(id=note.id, text=note.text, at=note.at_us / 1_000_000, position=note.position or 0)
-
-
-def _spoken(placed: Placed) -> str:
-    return f"{placed.message.role}: {_text(placed)}"
-
-
-def _text(placed: Placed) -> str:
-    return text_of(placed.message.content).strip()
