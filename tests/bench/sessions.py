@@ -26,6 +26,7 @@ from sage_contracts import sessions as wire
 from sage_contracts import turns
 from sage_contracts.names import LOCAL_OWNER, MAIN_BRANCH
 from sage_contracts.sessions import Message
+from session_store.adapters.redis_index import RedisIndex
 from session_store.adapters.redis_sessions import RedisSessions
 from session_store.domain.ranges import Range
 from session_store.domain.records import MICROS, SessionKey
@@ -86,7 +87,7 @@ async def used(redis: Client) -> int:
 
 async def fill(redis: Client, sessions: int) -> int:
     """How many bytes of JSON the messages are."""
-    stored = RedisSessions(redis, ttl_ms=30 * 86_400_000)
+    stored = RedisSessions(redis, RedisIndex(redis), ttl_ms=30 * 86_400_000)
     now_us = int(time.time() * MICROS)
 
     async def one(number: int) -> int:

@@ -18,6 +18,7 @@ from sage_chassis.redis_client import connect
 from sage_contracts import sessions as wire
 from sage_contracts import turns as turn_wire
 from sage_contracts.call import Empty
+from session_store.adapters.redis_index import RedisIndex
 from session_store.adapters.redis_sessions import RedisSessions
 from session_store.app import assemble, create_app
 from session_store.domain.ranges import Range
@@ -39,7 +40,7 @@ async def main(sessions: int) -> None:
     with redis_server() as server:
         client = connect(server.url)
         await client.config_set("appendfsync", "everysec")
-        await fill(RedisSessions(client, ttl_ms=3_600_000), sessions)
+        await fill(RedisSessions(client, RedisIndex(client), ttl_ms=3_600_000), sessions)
         registry = CollectorRegistry()
         app = create_app(assemble(Settings(redis_url=server.url), registry), registry)
         async with serve(app) as url, aiohttp.ClientSession() as http:

@@ -21,6 +21,7 @@ from session_store.adapters.memory_erasures import MemoryErasures
 from session_store.adapters.memory_sessions import MemorySessions
 from session_store.adapters.memory_shelves import MemoryShelves
 from session_store.adapters.memory_turns import MemoryTurns
+from session_store.adapters.redis_index import RedisIndex
 from session_store.adapters.redis_sessions import RedisSessions
 from session_store.adapters.redis_shelves import RedisShelves
 from session_store.adapters.redis_turns import RedisTurns
@@ -199,7 +200,10 @@ def memory_store(clock: Clock) -> Store:
 
 
 def redis_store(redis: Client, *, ttl_ms: int = 0) -> Store:
-    return Store(RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms), RedisShelves(redis))
+    index = RedisIndex(redis)
+    return Store(
+        RedisSessions(redis, index, ttl_ms=ttl_ms), RedisTurns(redis, index, ttl_ms=ttl_ms), RedisShelves(redis)
+    )
 
 
 _desks = itertools.count()

@@ -18,6 +18,7 @@ from session_store.adapters.gateway_scribe import GatewayScribe
 from session_store.adapters.indexed_recollections import IndexedRecollections
 from session_store.adapters.redis_durability import RedisDurability
 from session_store.adapters.redis_erasures import RedisErasures
+from session_store.adapters.redis_index import RedisIndex, beside
 from session_store.adapters.redis_sessions import RedisSessions
 from session_store.adapters.redis_shelves import RedisShelves
 from session_store.adapters.redis_tenants import RedisTenants
@@ -66,7 +67,8 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     http = aiohttp.ClientSession()
     durability = RedisDurability(redis)
     ttl_ms = int(config.ttl_seconds * 1000)
-    stored, held = RedisSessions(redis, ttl_ms=ttl_ms), RedisTurns(redis, ttl_ms=ttl_ms)
+    index = RedisIndex(redis)
+    stored, held = RedisSessions(redis, index, ttl_ms=ttl_ms), RedisTurns(redis, index, ttl_ms=ttl_ms)
     tally = Metrics(registry)
     scribe = GatewayScribe(http, config.gateway_url, model=config.model)
     shelves = RedisShelves(redis)
@@ -86,7 +88,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
     sessions = Sessions(stored, memories, erasing, tally, clock=time.time, ids=new_id, ttl_us=ttl_us)
     naming = Naming(stored, scribe) if config.titles == "model" else None
     turns = Turns(held, memories, tally, times=Times(time.time), ids=new_id, naming=naming)
-    loops = [durability.tell_once, memories.run, background.every(SWEEP_SECONDS, erasing.sweep), *made.loops]
+    loops = [durability.tell_once, index.run, memories.run, background.every(SWEEP_SECONDS, erasing.sweep), *made.loops]
     if naming is not None:
         loops.append(naming.run)
 
@@ -106,6 +108,8 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
             )
     finally:
         await turns.close()
+        async with beside():
+            await index.told()
         await http.close()
         await redis.aclose()
 

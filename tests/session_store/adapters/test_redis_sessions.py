@@ -50,6 +50,7 @@ async def listed(store: Store, now_us: int = LATER) -> list[str]:
 
 async def test_all_keys_of_a_session_share_a_slot_and_all_of_an_index_another(redis: Redis, store: Store) -> None:
     await append(store, key(), turn_of("1", "x"))
+    await listed(store)
 
     of_session = await names(redis, "sage:session:*")
     of_index = await names(redis, "sage:sessions:*")
@@ -120,8 +121,10 @@ async def test_an_entry_whose_session_may_yet_be_written_is_passed_over_but_kept
 
 async def test_an_index_that_missed_a_turn_is_put_right_by_its_next_reader(redis: Redis, store: Store) -> None:
     await append(store, key(), turn_of("1", "x"))
+    await listed(store)
     before = await redis.hgetall("sage:sessions:{local}:counts")
     await append(store, key(), turn_of("2", "x", "y"))
+    await listed(store)
     for name, value in before.items():
         await redis.hset("sage:sessions:{local}:counts", name, value)
 

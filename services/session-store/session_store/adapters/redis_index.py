@@ -6,6 +6,7 @@ is entered before its first message is written, entries are numbered by the sess
 repeated news does no harm, and whoever reads an entry that is wrong puts it right.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 _TOTAL = "/total"
 """The field that holds the sum of all others; no session can be called so."""
 
+SOON_SECONDS = 0.01
+
 _NOTE, _FORGET = Script("note"), Script("forget")
 
 
@@ -33,10 +36,16 @@ class Entries:
 
 
 class RedisIndex:
-    """`sage:sessions:{<owner>}` is a ZSET by last activity, `…:counts` a HASH of "<activity> <messages>"."""
+    """
+    `sage:sessions:{<owner>}` is a ZSET by last activity, `…:counts` a HASH of "<activity> <messages>".
+
+    What a turn changes is told `soon`, so that its client need not wait for it; whoever reads here tells it first.
+    """
 
     def __init__(self, redis: Client) -> None:
         self._redis = redis
+        self._soon: dict[tuple[str, str], tuple[int, int]] = {}
+        self._has_news = asyncio.Event()
 
     def entering(self, owner: str, session_id: str, now_us: int) -> tuple[Argument, ...]:
         """The command that enters a session before it is written to; one that is there stays where it is."""
@@ -45,12 +54,35 @@ class RedisIndex:
     async def note(self, owner: str, session_id: str, active_us: int, count: int) -> None:
         await _NOTE.run(self._redis, _keys(owner), session_id, active_us, count)
 
+    def soon(self, owner: str, session_id: str, active_us: int, count: int) -> None:
+        """As `note`, but by `run`, and once for all that a session has become meanwhile."""
+        self._soon[owner, session_id] = max((active_us, count), self._soon.get((owner, session_id), (0, 0)))
+        self._has_news.set()
+
+    async def told(self) -> None:
+        """Send what is not told yet. Where that fails it is given up: a later reader puts the index right."""
+        news, self._soon = self._soon, {}
+        if news:
+            calls = [(_keys(owner), (session_id, *how)) for (owner, session_id), how in news.items()]
+            await _NOTE.run_each(self._redis, calls)
+
+    async def run(self) -> None:
+        """Tell what is to be told soon, for as long as the service lives."""
+        while True:
+            await self._has_news.wait()
+            self._has_news.clear()
+            await asyncio.sleep(SOON_SECONDS)
+            async with beside():
+                await self.told()
+
     async def forget(self, owner: str, gone: Sequence[tuple[str, int]]) -> None:
         """Take out each session that has not been active after the time beside it."""
+        await self.told()
         if gone:
             await _FORGET.run_each(self._redis, [(_keys(owner), pair) for pair in gone])
 
     async def entries(self, owner: str, after: Place | None, count: int) -> Entries:
+        await self.told()
         key = _index(owner)
         if after is None:
             top, skipped = "+inf", 0
@@ -66,6 +98,7 @@ class RedisIndex:
 
     async def oldest(self, owner: str, until_us: int, count: int, *, behind: int = 0) -> list[Place]:
         """Without the first `behind`."""
+        await self.told()
         limits = ("BYSCORE", "LIMIT", behind, count, "WITHSCORES")
         return _places(await send(self._redis, "ZRANGE", _index(owner), "-inf", until_us, *limits))
 
@@ -74,6 +107,7 @@ class RedisIndex:
         return ("HMGET", f"{_index(owner)}:counts", *session_ids)
 
     async def totals(self, owner: str) -> Totals:
+        await self.told()
         asked = [("ZCARD", _index(owner)), ("HGET", f"{_index(owner)}:counts", _TOTAL)]
         sessions, messages = answered(await send_all(self._redis, asked))
         return Totals(sessions=sessions, messages=max(0, int(messages or 0)))

@@ -36,10 +36,10 @@ class RedisSessions:
     has another tag, is written beside them and repaired when read.
     """
 
-    def __init__(self, redis: Client, *, ttl_ms: int) -> None:
+    def __init__(self, redis: Client, index: RedisIndex, *, ttl_ms: int) -> None:
         self._redis = redis
+        self._index = index
         self._ttl_ms = ttl_ms
-        self._index = RedisIndex(redis)
 
     async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> None:
         entering = self._index.entering(key.owner, key.session_id, now_us)

@@ -38,10 +38,10 @@ _ABANDON, _WINDOW = session_script("abandon"), session_script("window")
 class RedisTurns:
     """Implements StoredTurns. `ttl_ms` is how long a session lives without activity; 0 is for ever."""
 
-    def __init__(self, redis: Client, *, ttl_ms: int) -> None:
+    def __init__(self, redis: Client, index: RedisIndex, *, ttl_ms: int) -> None:
         self._redis = redis
+        self._index = index
         self._ttl_ms = ttl_ms
-        self._index = RedisIndex(redis)
 
     async def open(self, key: SessionKey, opening: Opening) -> Outcome:
         entering = self._index.entering(key.owner, key.session_id, opening.now_us)
@@ -49,8 +49,7 @@ class RedisTurns:
             (answer,) = await _OPEN.run_each(self._redis, [(parts(key), self._asked(opening))], before=[entering])
         match answer:
             case [b"opened", branch, token, *window, active_us, count]:
-                async with beside():
-                    await self._index.note(key.owner, key.session_id, active_us, count)
+                self._index.soon(key.owner, key.session_id, active_us, count)
                 return Opened(token, window_of([branch, *window]))
             case [b"busy", branch, turn_id, since_us, ahead, is_itself]:
                 return Busy(branch.decode(), turn_id.decode(), since_us, ahead, bool(is_itself))
@@ -78,8 +77,7 @@ class RedisTurns:
             answer = await _COMMIT.run(self._redis, parts(key), *args, *map(encode, turn.messages))
         match answer:
             case [b"stored" | b"repeated" as told, active_us, count, message_count, first, choice, created_us, *lines]:
-                async with beside():
-                    await self._index.note(key.owner, key.session_id, active_us, count)
+                self._index.soon(key.owner, key.session_id, active_us, count)
                 repeated = told == b"repeated"
                 return Stored(
                     message_count=message_count,
@@ -109,7 +107,7 @@ class RedisTurns:
             if told == b"removed":
                 await self._index.forget(key.owner, [(key.session_id, active_us)])
             elif told == b"abandoned" and count:
-                await self._index.note(key.owner, key.session_id, active_us, count)
+                self._index.soon(key.owner, key.session_id, active_us, count)
         return bool(told != b"not_open")
 
     def _asked(self, opening: Opening) -> list[Argument]:
