@@ -27,6 +27,7 @@ Every error a SAGE service may raise across a process boundary.
     * EngineIdTaken        409  engine_id_taken
     * SessionBusy          409  session_busy
     * TurnLost             409  turn_lost
+    * SessionExists        409  session_exists
     * BranchExists         409  branch_exists
     * BuildRunning         409  build_running
     * NoEarlierIndex       409  no_earlier_index
@@ -215,6 +216,10 @@ class TurnLost(Conflict):
     """The session has gone on without this turn, which took too long: what it answered is not stored."""
 
     code = "turn_lost"
+
+
+class SessionExists(Conflict):
+    code = "session_exists"
 
 
 class BranchExists(Conflict):

@@ -102,6 +102,9 @@ class MemoryChoice(Struct, frozen=True, kw_only=True):
 
 
 class NewSession(Struct, frozen=True, kw_only=True):
+    """`session_id` is the one it shall have; absent, it is given one."""
+
+    session_id: str | None = None
     title: Annotated[str, Meta(max_length=500)] | None = None
     memory: MemoryChoice | None = None
 

@@ -54,6 +54,16 @@ def whole(name: str) -> Whole:
     return Whole(record=record, log=(), branches={"main": EMPTY})
 
 
+async def test_a_session_is_created_by_the_call_that_created_it(line: tuple[Line, Store]) -> None:
+    way, store = line
+    await store.sessions.create(key("before"), title="", now_us=NOW)
+    way.is_to_break = True
+
+    assert await store.sessions.create(key("new"), title="", now_us=NOW)
+    assert not way.is_to_break
+    assert not await store.sessions.create(key("new"), title="", now_us=NOW)
+
+
 async def test_a_session_is_stored_by_the_call_that_stored_it(line: tuple[Line, Store]) -> None:
     way, store = line
     way.is_to_break = True

@@ -43,6 +43,19 @@ async def test_a_session_is_created_without_a_body(http: aiohttp.ClientSession, 
     assert await answer(http, "GET", f"/sessions/{created['id']}") == (200, created)
 
 
+async def test_a_session_has_the_id_it_is_given_once(http: aiohttp.ClientSession) -> None:
+    body = {"session_id": "ada-1", "title": "Mine"}
+
+    status, created = await answer(http, "POST", "/sessions", body)
+    again, refused = await answer(http, "POST", "/sessions", {"session_id": "ada-1", "title": "Other"})
+    wrong, told = await answer(http, "POST", "/sessions", {"session_id": "a/b"})
+
+    assert (status, created["id"], created["metadata"]["title"]) == (200, "ada-1", "Mine")
+    assert (again, refused["error"]["code"], refused["error"]["param"]) == (409, "session_exists", "session_id")
+    assert (wrong, told["error"]["code"]) == (400, "invalid_request")
+    assert await answer(http, "GET", "/sessions/ada-1") == (200, created)
+
+
 async def test_a_session_is_read_with_its_messages(http: aiohttp.ClientSession, desk: Desk) -> None:
     await talked(desk, "s1")
 

@@ -7,9 +7,11 @@ import typer
 
 from sage_cli.api import API, APIBase, ask
 from sage_cli.builds import followed
+from sage_cli.failures import Failed
 from sage_cli.output import AsJSON, duration, err, one_line, out, print_json
 from sage_cli.uploading import uploaded
 from sage_contracts import index as wire
+from sage_contracts.errors import SourceRefused
 from sage_contracts.index import Built, IndexStatus, Plan
 from sage_contracts.uploads import Uploaded
 
@@ -70,7 +72,10 @@ async def _built(api: API, request: wire.BuildRequest, *, unwatch: bool) -> Buil
     asked = wire.CollectionQuery(collection=request.collection)
     if unwatch:
         await api.client.call(wire.UNWATCH, asked)
-    built = await api.client.call(wire.BUILD, request, timeout=DRY_RUN_SECONDS if request.dry_run else None)
+    try:
+        built = await api.client.call(wire.BUILD, request, timeout=DRY_RUN_SECONDS if request.dry_run else None)
+    except SourceRefused as error:
+        raise Failed(f"{error.message}; with --upload the files are sent instead") from error
     if request.dry_run:
         return built
     return await followed(api, request.collection)

@@ -21,11 +21,13 @@ class MemorySessions:
         self._ttl_seconds = ttl_ms / 1000
         self._logs: dict[SessionKey, Log] = {}
 
-    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> None:
-        if self.found(key) is None:
-            log = self.begun(key, now_us, title)[0]
-            log.choice = choice
-            self.touch(log, now_us)
+    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> bool:
+        if self.found(key) is not None:
+            return False
+        log = self.begun(key, now_us, title)[0]
+        log.choice = choice
+        self.touch(log, now_us)
+        return True
 
     async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:
         log = self.found(key)

@@ -41,11 +41,12 @@ class RedisSessions:
         self._index = index
         self._ttl_ms = ttl_ms
 
-    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> None:
+    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> bool:
         entering = self._index.entering(key.owner, key.session_id, now_us)
-        call = (parts(key), (now_us, self._ttl_ms, title, choice_text(choice)))
+        call = (parts(key), (now_us, self._ttl_ms, title, choice_text(choice), nonce()))
         async with reached():
-            await _CREATE.run_each(self._redis, [call], before=[entering])
+            (created,) = await _CREATE.run_each(self._redis, [call], before=[entering])
+        return bool(created)
 
     async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:
         return await redis_reading.read(self._redis, key, branch)

@@ -43,8 +43,8 @@ class StoredSessions(Protocol):
     done: a session's messages, counts and times change together, and it expires as a whole.
     """
 
-    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> None:
-        """Begin an empty session; one that exists is left as it is."""
+    async def create(self, key: SessionKey, *, title: str, now_us: int, choice: MemoryChoice | None = None) -> bool:
+        """Begin an empty session; False when there is one already, which is left as it is."""
         ...
 
     async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:

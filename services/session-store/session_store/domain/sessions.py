@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sage_contracts import names
 from sage_contracts import sessions as wire
-from sage_contracts.errors import BranchNotFound, InvalidRequest, StoreFull
+from sage_contracts.errors import BranchNotFound, InvalidRequest, SessionExists, StoreFull
 from session_store.domain.branches import Reading, empty
 from session_store.domain.erasing import Erasing
 from session_store.domain.keys import key_of, missing
@@ -51,12 +51,13 @@ class Sessions:
         self._ttl_us = ttl_us
 
     async def create(self, owner: str, new: wire.NewSession) -> wire.Session:
-        """InvalidRequest when the memory it asks for is not set up here."""
-        key = key_of(owner, f"sess_{self._ids()}")
+        """Raises SessionExists, and InvalidRequest when the memory it asks for is not set up here."""
+        key = key_of(owner, f"sess_{self._ids()}" if new.session_id is None else new.session_id)
         self._memories.check(new.memory)
         title = _clean(new.title or "")
         now_us = self._now_us()
-        await self._stored.create(key, title=title, now_us=now_us, choice=new.memory)
+        if not await self._stored.create(key, title=title, now_us=now_us, choice=new.memory):
+            raise SessionExists(f"there is a session {key.session_id!r} already", param="session_id")
         record = Record(session_id=key.session_id, created_us=now_us, active_us=now_us, title=title)
         return self._shown(empty(record, new.memory))
 
