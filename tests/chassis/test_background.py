@@ -43,6 +43,7 @@ async def test_loops_end_with_the_block() -> None:
     assert ended.is_set()
 
 
+@pytest.mark.slow
 async def test_a_loop_that_swallows_a_cancellation_ends_all_the_same() -> None:
     """As asyncio.wait_for does before Python 3.12 when its inside is done in the same moment."""
     swallowed = asyncio.Event()

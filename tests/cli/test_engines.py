@@ -49,6 +49,7 @@ async def test_a_gateway_like_this_one_is_no_engine() -> None:
         assert not await engines.running({"x": port}, own_port=NOT_OURS)
 
 
+@pytest.mark.slow
 async def test_what_is_slow_fails_or_is_absent_is_passed_over_within_a_second() -> None:
     models = {"data": [{"id": "m"}]}
     async with asyncio.timeout(1), answering(models, after=5) as slow, answering(models, status=500) as broken:

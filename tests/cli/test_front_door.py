@@ -304,6 +304,7 @@ async def test_the_compose_configuration_is_one_that_nginx_accepts(name: str, tm
         ("localhost.evil.example:8000", 403),
     ],
 )
+@pytest.mark.slow
 async def test_on_loopback_the_door_answers_to_its_own_names_alone(host: str, status: int) -> None:
     echo = Echo("any")
     async with (

@@ -86,6 +86,7 @@ def turned(value: Any) -> Any:
 
 
 @given(st.dictionaries(st.text(), json_values, max_size=4), st.dictionaries(st.text(), json_values, max_size=4))
+@pytest.mark.slow
 def test_a_digest_is_the_same_for_what_says_the_same_alone(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert digest_of(one) == digest_of(turned(one))
     assert (digest_of(one) == digest_of(other)) == (

@@ -46,6 +46,7 @@ async def test_a_retitle_is_checked_too(shared_redis: RedisServer) -> None:
         ("GET", "/internal/fleet", 404, "unknown_route"),
     ],
 )
+@pytest.mark.slow
 async def test_a_wrong_address_is_told_as_such(
     shared_redis: RedisServer, method: str, path: str, status: int, code: str
 ) -> None:

@@ -92,6 +92,7 @@ async def test_huge_frames_pass(shared_redis: RedisServer) -> None:
     assert [len(chunk["padding"]) for chunk in answer.chunks] == [3_000_000] * 2
 
 
+@pytest.mark.slow
 async def test_silence_is_filled_with_comments(shared_redis: RedisServer) -> None:
     engine = FakeEngine(script=Script(words=("a", "b"), delay=0.15))
     async with gateway(shared_redis, engine, ping_seconds=0.05) as gate:

@@ -81,6 +81,7 @@ async def test_a_stopped_engine_is_passed_over(shared_redis: RedisServer) -> Non
         (Script(status=413, refusal={"error": {"message": "m", "code": "too_large"}}), 413, "too_large", None),
     ],
 )
+@pytest.mark.slow
 async def test_the_only_engines_failure_has_a_status(
     shared_redis: RedisServer, script: Script, status: int, code: str, retry_after: str | None
 ) -> None:

@@ -87,6 +87,7 @@ async def test_the_life_of_a_session(shared_redis: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("name", BAD_IDS)
+@pytest.mark.slow
 async def test_a_name_that_is_none_is_refused(shared_redis: RedisServer, name: str) -> None:
     async with gateway(shared_redis) as gate:
         session = f"{SESSIONS}/{name}"

@@ -87,6 +87,7 @@ async def test_a_turn_may_go_on_in_a_branch_of_its_own(shared_redis: RedisServer
 
 
 @pytest.mark.parametrize("fields", [{"session_branch": "a/b"}, {"session_branch": 5}, {"on_conflict": "wait"}])
+@pytest.mark.slow
 async def test_a_wish_that_is_none_is_a_400(shared_redis: RedisServer, fields: dict[str, Any]) -> None:
     async with gateway(shared_redis, FakeEngine()) as gate:
         answer = await gate.chat(session_id="s1", **fields)
@@ -261,6 +262,7 @@ async def test_without_a_session_named_a_message_has_none_to_repeat(shared_redis
     assert len(engine.seen) == 2
 
 
+@pytest.mark.slow
 async def test_a_turn_is_held_for_as_long_as_it_is_answered(shared_redis: RedisServer) -> None:
     engine = FakeEngine()
     async with gateway(shared_redis, engine) as gate, gateway(shared_redis, beside=gate) as other:

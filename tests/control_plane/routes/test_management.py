@@ -99,6 +99,7 @@ async def test_ids_in_bodies_are_checked_too(plane: ControlPlane) -> None:
 
 @pytest.mark.parametrize("path", WITH_BODY)
 @pytest.mark.parametrize("name", BAD_BODIES)
+@pytest.mark.slow
 async def test_a_bad_body_is_a_400(plane: ControlPlane, path: str, name: str) -> None:
     status, told = await plane.ask(
         "POST", BASE + path, data=BAD_BODIES[name], headers={"content-type": "application/json"}

@@ -160,6 +160,7 @@ async def test_a_gateway_is_no_engine(plane: ControlPlane) -> None:
     assert "SAGE gateway" in told["error"]["message"]
 
 
+@pytest.mark.slow
 async def test_an_engine_that_never_answers_is_refused_in_time(plane: ControlPlane) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

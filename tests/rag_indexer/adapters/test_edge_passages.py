@@ -22,6 +22,8 @@ from rag_indexer.domain.ports import Draft
 from sage_contracts.errors import StoreUnavailable
 from tests.rag_indexer.parts import DIMENSIONS, entry, made, query, record
 
+pytestmark = pytest.mark.slow
+
 FINGERPRINT = "f"
 
 

@@ -247,6 +247,7 @@ async def test_a_change_of_nothing_can_be_published(passages: Passages) -> None:
     assert len(await found(passages, "session engine")) == 3
 
 
+@pytest.mark.slow
 async def test_many_passages_are_stored_and_kept(passages: Passages) -> None:
     await published(passages, [entry(f"{number % 7}.md", f"passage number{number}") for number in range(700)])
     draft = await begun(passages, fresh=False)
@@ -276,6 +277,7 @@ async def test_an_unfinished_draft_is_gone_on_with(passages: Passages) -> None:
 
 
 @pytest.mark.parametrize("other", [{"fingerprint": "other"}, {"fresh": False}])
+@pytest.mark.slow
 async def test_a_draft_of_another_kind_is_not_gone_on_with(passages: Passages, other: dict[str, Any]) -> None:
     await published(passages)
     first = await begun(passages)

@@ -77,6 +77,7 @@ async def test_a_holder_that_died_is_waited_for_only_so_long(client: Shaky) -> N
     await dead.__aexit__(None, None, None)
 
 
+@pytest.mark.slow
 async def test_a_lease_is_renewed_for_as_long_as_it_is_held(client: Shaky) -> None:
     leases = QdrantLeases(client, seconds=0.2)
     async with leases.hold("docs") as lost:

@@ -12,6 +12,8 @@ from sage_contracts.errors import EncoderAway
 from tests.rag_indexer.clients import Client, clients
 from tests.rag_indexer.parts import DIMENSIONS, WordsEncoder, edge_desk, written
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "zebra.md": "# Zebra\nA zebra is striped.\n",
     "deep/giraffe.md": "# Giraffe\nA giraffe is tall.\n",

@@ -132,6 +132,7 @@ async def test_searches_go_on_with_the_old_index_while_a_new_one_is_built(client
     assert (told["status"], told["index"]["num_chunks"]) == ("building", 3)
 
 
+@pytest.mark.slow
 async def test_under_search_no_rebuild_is_ever_met_as_a_gap(client: Client) -> None:
     await client.build()
     done = asyncio.Event()

@@ -11,6 +11,8 @@ from sage_contracts.errors import StoreUnavailable
 from tests.rag_indexer.clients import Client, clients
 from tests.rag_indexer.parts import written
 
+pytestmark = pytest.mark.slow
+
 FILES = {"zebra.md": "# Zebra\nA zebra is striped.\n", "deep/giraffe.md": "# Giraffe\nA giraffe is tall.\n"}
 
 

@@ -55,6 +55,7 @@ async def said(http: aiohttp.ClientSession, *texts: str, **who: str) -> tuple[in
         ("我的狗几岁了?", 3),
     ],
 )
+@pytest.mark.slow
 async def test_a_question_in_other_words_finds_what_was_said(
     http: aiohttp.ClientSession, question: str, number: int
 ) -> None:

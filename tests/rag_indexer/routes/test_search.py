@@ -112,6 +112,7 @@ async def test_a_passage_comes_with_where_it_stands(desk: Desk) -> None:
         ("数据库连接池有多大?", "zh.md"),
     ],
 )
+@pytest.mark.slow
 async def test_a_question_finds_the_file_that_answers_it(desk: Desk, query: str, path: str) -> None:
     assert (await found(desk, query))[0] == path
 

@@ -22,6 +22,8 @@ from sage_contracts.vector_stores import PageQuery
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
 from tests.rag_indexer.parts import Desk, edge_desk, written
 
+pytestmark = pytest.mark.slow
+
 PUMP = b"# Pumps\n\nA pump that rattles has air in its line: open the bleed valve until water comes.\n"
 VALVE = b"# Valves\n\nThe bleed valve is closed by turning it to the right, by hand and without a wrench.\n"
 LAMP = b"# Lamps\n\nThe signal lamp blinks amber while the battery is being charged.\n"

@@ -129,6 +129,7 @@ async def test_a_full_last_page_says_that_it_is_the_last(desk: Desk) -> None:
     assert [summary.id for summary in [*first.sessions, *second.sessions]] == ["s3", "s2", "s1", "s0"]
 
 
+@pytest.mark.slow
 async def test_expired_sessions_are_swept_out_as_lists_are_read(place: Store, clock: Clock) -> None:
     desk = desk_over(place, clock, ttl_seconds=100)
     for number in range(EXPIRED_AT_ONCE + 10):

@@ -319,6 +319,7 @@ USER = {"role": "user", "content": "x"}
         ("/abandon", {**HELD, "branch": "."}),
     ],
 )
+@pytest.mark.slow
 async def test_a_wrong_turn_is_a_400_and_stores_nothing(desk: Desk, path: str, body: dict[str, object]) -> None:
     async with desk.served() as url, aiohttp.ClientSession(url) as http, http.post(TURNS + path, json=body) as response:
         error = (await response.json())["error"]

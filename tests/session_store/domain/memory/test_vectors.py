@@ -85,6 +85,7 @@ async def test_a_turn_that_is_refused_keeps_no_other_waiting(place: Store, clock
 
 
 @pytest.mark.parametrize("message_id", ["m" * 128, "m" * 126, "m.1", "m"])
+@pytest.mark.slow
 async def test_a_long_message_is_remembered_whatever_it_is_called(place: Store, clock: Clock, message_id: str) -> None:
     recollections = StrictRecollections()
     desk = desk_over(place, clock, backend="vdb", recollected=recollections)
