@@ -208,6 +208,22 @@ def test_a_conversation_that_is_another_takes_the_place_of_the_oldest_dialogs(
     assert joint.new == incoming
 
 
+def test_examples_are_told_where_nothing_stored_fits() -> None:
+    """They are no part of the session, but the request's own."""
+    found = joined([], [u("2+2?"), a("4"), u("3+3?")], dropped=4, budget_tokens=100)
+
+    assert (found.prompt, found.new) == ([u("2+2?"), a("4"), u("3+3?")], [u("3+3?")])
+
+
+def test_a_result_is_never_told_without_its_call() -> None:
+    call = a(None, tool_calls=calls("c1"))
+    said = [u("1"), call, result("c1"), a("42"), u("2")]
+
+    found = joined(stored(u("1"), call), said, budget_tokens=1)
+
+    assert found.prompt == said
+
+
 def test_instructions_are_known_where_nothing_else_is_told() -> None:
     told = joined(stored(s("A")), [s("A"), u("1"), a("2"), u("3")], dropped=2)
 

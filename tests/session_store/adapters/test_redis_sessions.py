@@ -306,3 +306,16 @@ async def test_what_is_in_images_is_no_match_for_the_server(redis: Redis, store:
 
     assert in_an_image == [-1]
     assert len(in_a_text) == 2
+
+
+async def test_news_of_the_list_that_redis_has_no_room_for_keep_nobody_from_reading(redis: Redis, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
+    await redis.config_set("maxmemory", 1)
+    try:
+        before = await store.sessions.totals("local")
+        await store.sessions.delete(key())
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+    assert before.sessions == 1
+    assert await names(redis, "sage:*") == set()

@@ -50,7 +50,7 @@ def joined(
     Where it left out all that was said there is nothing to compare, and what stands up to the last answer is a repeat.
 
     `stored` keeps to `budget_tokens` beside what is asked now; other messages that are new take the place of its oldest
-    dialogs.
+    dialogs. Where nothing stored fits, what the request repeats is told as far as it does.
     """
     past = [told(message) for message in stored]
     spoken_before = [_retold(message) for message in stored if message.role not in _INSTRUCTING]
@@ -61,8 +61,9 @@ def joined(
     repeated = _repeated(spoken, saying, more_was_stored=dropped > 0)
     remainder = saying[repeated:]
     others = remainder[: max(0, len(remainder) - len(asked_now(incoming)))]
-    if others and budget_tokens is not None:
-        spoken_before = _newest(spoken_before, budget_tokens - tokens_of(others))
+    if budget_tokens is not None and (others or not spoken):
+        room = budget_tokens - tokens_of(others)
+        spoken_before = _newest(spoken_before if spoken else saying[:repeated], room)
     history = spoken_before or saying[_last_question(saying, repeated) : repeated]
     return Joined(
         prompt=[*(own or known), *_consistent(history, remainder), *remainder],
@@ -167,7 +168,7 @@ def _newest(history: list[PromptMessage], budget_tokens: int) -> list[PromptMess
 
 def _last_question(saying: Sequence[PromptMessage], repeated: int) -> int:
     """Where the dialog begins that is still under way behind what is repeated, as with the result of a tool."""
-    if any(message.get("role") == "user" for message in saying[repeated:]):
+    if saying[repeated:] and saying[repeated].get("role") == "user":
         return repeated
     return max((index for index, one in enumerate(saying[:repeated]) if one.get("role") == "user"), default=repeated)
 

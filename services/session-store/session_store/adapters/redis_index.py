@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from sage_chassis.redis_client import reached
 from sage_chassis.redis_commands import Argument, Client, answered, send, send_all
 from sage_contracts.errors import StoreUnavailable
@@ -60,11 +62,21 @@ class RedisIndex:
         self._has_news.set()
 
     async def told(self) -> None:
-        """Send what is not told yet. Where that fails it is given up: a later reader puts the index right."""
-        news, self._soon = self._soon, {}
-        if news:
-            calls = [(_keys(owner), (session_id, *how)) for (owner, session_id), how in news.items()]
+        """
+        Return when all that was to be told has been. What is on its way is told again, which does no harm; what Redis
+        refuses is given up: a later reader puts the index right.
+        """
+        news = dict(self._soon)
+        if not news:
+            return
+        calls = [(_keys(owner), (session_id, *how)) for (owner, session_id), how in news.items()]
+        try:
             await _NOTE.run_each(self._redis, calls)
+        except ResponseError as error:
+            log.warning("index not updated", extra={"error": str(error)})
+        for key, how in news.items():
+            if self._soon.get(key) == how:
+                del self._soon[key]
 
     async def run(self) -> None:
         """Tell what is to be told soon, for as long as the service lives."""
