@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from rag_indexer.domain.uploads import clean_name
+from rag_indexer.domain.uploads import Uploads, clean_name
 from sage_cli import uploading
 from sage_cli.output import printable
 from sage_contracts import errors, sse, uploads
@@ -362,6 +362,28 @@ def test_no_two_files_are_one_document(tmp_path: Path) -> None:
     assert "a--b.md" in files
     assert all(name.endswith(".md") for name in files)
     assert uploading.listing(tmp_path) == (files, left_out)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("LICENSE", "LICENSE.txt"),
+        ("caf\u00e9.md", "cafe\u0301.md"),
+        ("a\\b.md", "b.md", "a--b.md"),
+        ("a\u200db.md", "ab.md", " ab.md", "ab.md "),
+    ],
+)
+def test_files_whose_names_the_gateway_makes_alike_are_documents_of_their_own(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text("x")
+    gateway = Uploads(None, None, suffixes={".md", ".txt"}, max_bytes=100)  # type: ignore[arg-type]
+
+    files, _ = uploading.listing(tmp_path)
+
+    assert len({gateway.document(name, b"", {}).name for name in files}) == len(names)
+    assert {clean_name(name) for name in files} == files.keys()
 
 
 def test_a_name_that_is_no_text_is_left_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import unicodedata
 from collections.abc import AsyncGenerator, Container, Iterator, Mapping
 from pathlib import Path, PurePath
 
@@ -74,6 +75,7 @@ def _request(batch: list[NewDocument], collection: str | None, *, wait: bool = F
 def listing(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """Its files that are not hidden, by the names of their documents; and those left out, with the reason."""
     files: dict[str, Path] = {}
+    taken: set[str] = set()
     left_out: list[str] = []
     root = folder.resolve()
     for path in sorted(folder.rglob("*")):
@@ -86,7 +88,9 @@ def listing(folder: Path) -> tuple[dict[str, Path], list[str]]:
         elif not path.resolve().is_relative_to(root):
             left_out.append(f"{shown}: leads outside the folder")
         else:
-            files[_name(inside, files)] = path
+            name = _name(inside, taken)
+            taken.add(_kept(name))
+            files[name] = path
     return files, left_out
 
 
@@ -113,10 +117,22 @@ def _name(inside: PurePath, taken: Container[str]) -> str:
 
     One that is taken, or that the gateway would cut, so that it could be another's, ends in a digest of the path.
     """
-    name = "--".join(inside.parts)
-    if name not in taken and len(name.encode()) <= NAME_BYTES:
+    name = _cleaned("--".join(inside.parts))
+    if _kept(name) not in taken and len(name.encode()) <= NAME_BYTES:
         return name
-    suffix = inside.suffix if len(inside.suffix.encode()) <= SUFFIX_BYTES else ""
+    suffix = PurePath(name).suffix
+    suffix = suffix if len(suffix.encode()) <= SUFFIX_BYTES else ""
     end = f"-{hashlib.sha256(inside.as_posix().encode()).hexdigest()[:12]}{suffix}"
     stem = name.removesuffix(suffix).encode()[: NAME_BYTES - len(end.encode())].decode(errors="ignore")
     return f"{stem}{end}"
+
+
+def _cleaned(name: str) -> str:
+    """As the gateway would make it, but that a backslash stands for a folder, too."""
+    normal = unicodedata.normalize("NFC", name).replace("\\", "--")
+    return "".join(letter for letter in normal if unicodedata.category(letter)[0] != "C").strip().lstrip(".").strip()
+
+
+def _kept(name: str) -> str:
+    """The name that the gateway gives the document: without a suffix it becomes a text."""
+    return name if PurePath(name).suffix else f"{name}.txt"

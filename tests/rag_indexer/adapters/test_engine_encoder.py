@@ -223,6 +223,16 @@ async def test_a_long_question_is_not_asked_again_after_a_fault() -> None:
     assert lengths(engine) == [1000]
 
 
+@pytest.mark.parametrize(("status", "text"), [(500, "x" * 1000), (400, "x")])
+async def test_a_question_that_is_refused_keeps_no_other_from_being_asked(status: int, text: str) -> None:
+    async with fake_engine() as engine, encoder(engine) as found:
+        engine.then(status=status, refusal=TOO_LONG)
+
+        with pytest.raises(EncoderAway):
+            await found.encode([text], kind="query")
+        assert len(await found.encode(["y"], kind="query")) == 1
+
+
 async def test_what_a_question_is_asked_in_has_one_time_together() -> None:
     async with fake_engine() as engine, encoder(engine, pace=Pace(query=0.3)) as found:
         engine.then(status=413, refusal=TOO_LONG)

@@ -191,9 +191,9 @@ def test_a_link_swapped_in_for_a_folder_above_is_not_followed(root: Path) -> Non
     assert (docs.listing().paths, docs.read("a.md").data) == (["a.md", "deep/b.md"], b"a")
     (root / "team").rename(root / "before")
     (root / "team").symlink_to(root.parent / "outside")
-    listing = docs.listing()
 
-    assert (listing.paths, listing.skipped) == ([], ["./: not a directory"])
+    with pytest.raises(SourceRefused, match="source_dir cannot be listed: not a directory"):
+        docs.listing()
     with pytest.raises(Unreadable, match="leads outside the folder"):
         docs.read("a.md")
 
@@ -210,7 +210,8 @@ def test_a_link_swapped_in_for_a_folder_above_while_a_file_is_read_is_not_follow
     seen: set[str] = set()
     until = time.monotonic() + 0.3
     while time.monotonic() < until:
-        seen |= set(docs.listing().paths)
+        with suppress(SourceRefused):
+            seen |= set(docs.listing().paths)
         with suppress(Unreadable):
             seen.add(docs.read("a.md").data.decode())
     over.set()
@@ -252,3 +253,19 @@ def test_what_may_not_be_read_is_told() -> None:
 
     assert reason == "permission denied"
     assert (listing.paths, listing.skipped) == (["a.md", "b.md"], ["deep/: permission denied"])
+
+
+def test_a_folder_that_may_only_be_entered_hides_none_below_it_and_is_not_listed_itself() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = written(Path(folder).resolve(), {"team/docs/a.md": "a"})
+        root.chmod(0o711)
+        (root / "team").chmod(0o711)
+        allowed = AllowedFolders([str(root)], max_file_bytes=100, suffixes=SUFFIXES)
+        with unprivileged():
+            docs = allowed.open(str(root / "team" / "docs"))
+            paths, content = docs.listing().paths, docs.read("a.md").data
+            for above in (root, root / "team"):
+                with pytest.raises(SourceRefused, match="source_dir cannot be listed: permission denied"):
+                    allowed.open(str(above)).listing()
+
+    assert (paths, content) == (["a.md"], b"a")

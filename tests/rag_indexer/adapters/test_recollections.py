@@ -173,6 +173,21 @@ async def test_edge_puts_aside_what_cannot_be_opened_and_begins_anew(tmp_path: P
     assert (gone, new[0], (aside / "edge_config.json").read_text()) == (([], []), ["a moon"], "{")
 
 
+async def test_edge_puts_nothing_aside_while_no_new_one_can_be_made(tmp_path: Path) -> None:
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        await store.put([kept(ALICE, "m1", "a zebra")])
+    config = tmp_path / "words" / "edge_config.json"
+    whole = config.read_text()
+    config.write_text("{")
+    (tmp_path / "words.new").touch()  # in the way
+    with pytest.raises(StoreUnavailable):
+        async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS):
+            pass
+    config.write_text(whole)
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        assert (await found(store, ALICE, "zebra"))[0] == ["a zebra"]
+
+
 @pytest.mark.parametrize("left", ["words", "words.new"])
 async def test_edge_begins_where_a_first_start_was_killed(tmp_path: Path, left: str) -> None:
     (tmp_path / left).mkdir()

@@ -235,6 +235,24 @@ async def test_an_encoder_that_goes_away_costs_only_the_time_until_it_is_back(cl
     assert done > 0
 
 
+def away() -> None:
+    raise EncoderAway("the encoder is away")
+
+
+async def test_what_is_removed_and_moved_is_so_while_the_encoder_is_away(client: Client) -> None:
+    await client.build()
+    client.desk.encoder.meanwhile = away
+    (client.desk.docs / "notes.txt").unlink()
+    (client.desk.docs / "zebra.md").rename(client.desk.docs / "horse.md")
+    _, built = await client.build()
+    status, refused = await client.build(force_rebuild=True)
+
+    assert built["message"] == "0 files read, 1 moved, 1 removed, 1 unchanged"
+    assert await client.paths("engines") == []
+    assert await client.paths("zebra") == ["horse.md"]
+    assert (status, refused["error"]["code"]) == (503, EncoderAway.code)
+
+
 async def test_an_encoder_that_was_away_is_asked_again_until_it_is_back(tmp_path: Path) -> None:
     written(tmp_path / "docs", FILES)
     async with edge_desk(tmp_path, pause=0.01) as desk:

@@ -1,12 +1,13 @@
 """Builds as jobs: their events, their end before time, folders that are followed."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from rag_indexer.adapters.folder_watcher import FolderWatcher
+from rag_indexer.domain.watching import Watching
 from sage_contracts.errors import StoreUnavailable
 from tests.rag_indexer.clients import Client, clients
 from tests.rag_indexer.parts import written
@@ -218,3 +219,36 @@ async def test_a_folder_that_was_let_be_is_not_among_all_until_it_is_asked_for(c
     await client.build(watch=True)
 
     assert ("watching" in let_be, (await client.settled())["watching"]) == (False, True)
+
+
+class NoWatches:
+    """A kernel that watches nothing more."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def changes(self, path: str) -> AsyncIterator[None]:
+        self.asked += 1
+        return
+        yield
+
+
+@pytest.mark.parametrize(("pause", "asked"), [(300.0, 1), (0.0, 3)])
+async def test_what_cannot_be_watched_is_left_alone_for_a_while(client: Client, pause: float, asked: int) -> None:
+    """Each time its folder is read."""
+    await client.build()
+    watcher = NoWatches()
+    watching = Watching(client.desk.collections, client.desk.builds, watcher, pause=pause)
+
+    async def ended() -> None:
+        while watching.told(None, await client.desk.builds.status()).watching:
+            await asyncio.sleep(0)
+
+    for _ in range(3):
+        await watching.begin_all()
+        await ended()
+    by_itself = watcher.asked
+    await watching.begin(None)
+    await ended()
+
+    assert (by_itself, watcher.asked) == (asked, asked + 1)

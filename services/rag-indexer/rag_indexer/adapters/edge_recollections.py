@@ -105,20 +105,33 @@ class EdgeRecollections:
 
 
 def _opened(folder: Path, dimensions: int) -> EdgeShard:
-    """What cannot be opened is put aside, under a name that says so: searches must not wait for somebody to mend it."""
-    if folder.exists():
-        try:
-            return attempted(lambda: EdgeShard.load(str(folder)))
-        except StoreUnavailable as error:
-            aside = folder.with_name(f"{folder.name}.broken-{uuid.uuid4().hex[:8]}")
-            folder.rename(aside)
-            log.exception("recollections put aside", extra={"folder": str(aside), "reason": error.message})
+    """
+    What cannot be opened is put aside, under a name that says so: searches must not wait for somebody to mend it.
+
+    Not before a new one is there: where none can be made, on a full disk, the old one may well be whole.
+    """
+    if not folder.exists():
+        _new(folder, dimensions).rename(folder)
+        return EdgeShard.load(str(folder))
+    try:
+        return attempted(lambda: EdgeShard.load(str(folder)))
+    except StoreUnavailable as error:
+        new = _new(folder, dimensions)
+        aside = folder.with_name(f"{folder.name}.broken-{uuid.uuid4().hex[:8]}")
+        folder.rename(aside)
+        new.rename(folder)
+        log.exception("recollections put aside", extra={"folder": str(aside), "reason": error.message})
+    return EdgeShard.load(str(folder))
+
+
+def _new(folder: Path, dimensions: int) -> Path:
+    """An empty one beside `folder`, which could be opened."""
     draft = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     _create(draft, dimensions)
-    draft.rename(folder)
-    return EdgeShard.load(str(folder))
+    EdgeShard.load(str(draft)).close()
+    return draft
 
 
 def _create(folder: Path, dimensions: int) -> None:

@@ -37,8 +37,9 @@ class Pace:
     How much is asked at once, and how long is waited, in seconds.
 
     A question is asked once, in parts where it is too long, all of it within `query`, and not at all for `pause` after
-    one that failed: a search must not wait for an engine that is away. Passages are asked again, `attempts` times in
-    all, first after `backoff`, then after twice as long each time, or as long as the engine asks for, up to `longest`.
+    one that nobody answered: a search must not wait for an engine that is away. Passages are asked again, `attempts`
+    times in all, first after `backoff`, then after twice as long each time, or as long as the engine asks for, up to
+    `longest`.
     """
 
     batch: int = 32
@@ -74,6 +75,10 @@ class _Away(Exception):
     def __init__(self, message: str, after: float | None = None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class _Faulty(_Away):
+    """The engine is there, and answered this text with a fault."""
 
 
 @asynccontextmanager
@@ -131,8 +136,9 @@ class EngineEncoder:
         try:
             async with asyncio.timeout(self._pace.query):
                 return await self._fitted(texts, self._pace.query, again=False)
-        except (TimeoutError, _Away, EncoderAway) as error:
-            self._away_until = monotonic() + self._pace.pause
+        except (TimeoutError, _Away) as error:
+            if not isinstance(error, _Faulty):  # which may be this question's alone
+                self._away_until = monotonic() + self._pace.pause
             told = str(error) or "no answer (TimeoutError)"
             raise EncoderAway(f"{self._model}: {told}", retry_after=math.ceil(self._pace.pause)) from error
 
@@ -167,11 +173,11 @@ class EngineEncoder:
     async def _prove_too_long(self, text: str, seconds: float, refused: _Refused, *, again: bool) -> None:
         """A fault may have any cause: the text is to blame when it comes `again`, and not for the text's beginning."""
         if not again or len(text) <= _SHORTEST_LETTERS:
-            raise _Away(str(refused)) from refused
+            raise _Faulty(str(refused)) from refused
         try:
             await self._asked([text[:_SHORTEST_LETTERS]], seconds)
         except _Refused as error:
-            raise _Away(str(error)) from error
+            raise _Faulty(str(error)) from error
 
     async def _asked(self, texts: list[str], seconds: float) -> list[list[float]]:
         body = msgspec.json.encode({"model": self._model, "input": texts, "encoding_format": "float"})

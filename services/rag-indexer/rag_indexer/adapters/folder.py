@@ -10,6 +10,8 @@ from rag_indexer.domain.manifest import Stamp
 from rag_indexer.domain.ports import Content, Listing, Unreadable
 from sage_contracts.errors import SourceRefused
 
+_UNLED = os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 class AllowedFolders:
     """
@@ -76,7 +78,10 @@ class DiskFolder:
             try:
                 inner = self._list(place, found)
             except OSError as error:
-                found.skipped.append(f"{_shown('/'.join(place) or '.')}/: {_reason(error)}")
+                if not place:
+                    # Without a single file there would be an index, in place of the one that is served.
+                    raise SourceRefused(f"source_dir cannot be listed: {_reason(error)}", param="source_dir") from error
+                found.skipped.append(f"{_shown('/'.join(place))}/: {_reason(error)}")
             else:
                 waiting += [(*place, name) for name in sorted(inner, reverse=True)]
         found.paths.sort()
@@ -138,17 +143,22 @@ def open_beneath(root: Path, parts: Sequence[str], more: int = 0) -> int:
     """
     Open without following any link on the way: one swapped in after the path was checked must not be obeyed.
 
+    Folders on the way need only be entered: they may be such as may not be listed.
+
     `more` are flags for the last part: O_DIRECTORY, or O_NONBLOCK because opening a pipe would wait for its writer.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    found = os.open(root, flags | os.O_DIRECTORY)
-    for number, part in enumerate(parts, start=1):
-        try:
-            inner = os.open(part, flags | (more if number == len(parts) else os.O_DIRECTORY), dir_fd=found)
-        finally:
-            os.close(found)
-        found = inner
-    return found
+    found = os.open(root, os.O_PATH | _UNLED | os.O_DIRECTORY)
+    for part in parts[:-1]:
+        found = _inner(found, part, os.O_PATH | os.O_DIRECTORY)
+    return _inner(found, parts[-1] if parts else ".", os.O_RDONLY | more)
+
+
+def _inner(outer: int, part: str, flags: int) -> int:
+    """In place of `outer`, which is closed."""
+    try:
+        return os.open(part, flags | _UNLED, dir_fd=outer)
+    finally:
+        os.close(outer)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -94,10 +94,7 @@ class Building:
         if survey.base and _is_current(survey.base, survey, wanted.folder):
             await self._note(passages, survey.found)
             return Outcome("already_exists", f"nothing in {wanted.folder.path} has changed", survey.base)
-        dimensions = await self._reading.encoder.dimensions()
-        if survey.base is not None and survey.base.dimensions != dimensions:
-            # An engine that is called as before, but makes other vectors: they do not fit into what there is.
-            survey = await self.survey(passages, replace(wanted, force=True), progress)
+        survey, dimensions = await self._fitting(survey, passages, wanted, progress)
         fresh = survey.base is None
         draft = await passages.draft(fresh=fresh, fingerprint=self._reading.fingerprint, dimensions=dimensions)
         try:
@@ -114,6 +111,18 @@ class Building:
             return Outcome("built", f"{published.num_documents} files, {published.num_chunks} passages", published)
         await self._note(passages, survey.found)
         return Outcome("updated", _changes(survey.plan), published)
+
+    async def _fitting(
+        self, survey: Survey, passages: Passages, wanted: Wanted, progress: Progress
+    ) -> tuple[Survey, int]:
+        """The encoder is asked only where there is something to encode: what is gone must go while it is away, too."""
+        if survey.base is not None and not survey.plan.read:
+            return survey, survey.base.dimensions
+        dimensions = await self._reading.encoder.dimensions()
+        if survey.base is not None and survey.base.dimensions != dimensions:
+            # An engine that is called as before, but makes other vectors: they do not fit into what there is.
+            survey = await self.survey(passages, replace(wanted, force=True), progress)
+        return survey, dimensions
 
     async def _fill(self, draft: Draft, wanted: Wanted, plan: Plan, found: Scanned, progress: Progress) -> list[str]:
         """What could not be read, with reasons, beside what the manifest says of that."""

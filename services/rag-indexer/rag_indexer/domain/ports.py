@@ -87,7 +87,9 @@ class Folder(Protocol):
     @property
     def path(self) -> str: ...
 
-    def listing(self) -> Listing: ...
+    def listing(self) -> Listing:
+        """Raises SourceRefused when the folder itself, not one below it, cannot be listed."""
+        ...
 
     def stamp(self, path: str) -> Stamp | None:
         """None when there is no telling."""

@@ -15,6 +15,8 @@ from sage_contracts.errors import InvalidRequest
 
 log = logging.getLogger(__name__)
 
+PAUSE_SECONDS = 300.0
+
 
 class Watcher(Protocol):
     def changes(self, path: str) -> AsyncIterator[None]:
@@ -32,13 +34,20 @@ class _Watched:
 
 
 class Watching:
-    def __init__(self, collections: Collections, builds: Builds, watcher: Watcher) -> None:
+    """`pause` is how many seconds pass before what could not be watched is tried again: each time reads its folder."""
+
+    def __init__(
+        self, collections: Collections, builds: Builds, watcher: Watcher, *, pause: float = PAUSE_SECONDS
+    ) -> None:
         self._collections = collections
         self._builds = builds
         self._watcher = watcher
+        self._pause = pause
         self._watched: dict[str, _Watched] = {}
         self._let_be: set[str] = set()
         """Collections that somebody does not want to be watched any more."""
+        self._resting: dict[str, float] = {}
+        """Until when a collection that could not be watched is left alone, in the loop's time."""
 
     async def begin(self, asked: str | None) -> None:
         """Raises InvalidRequest for a collection that is made of no folder."""
@@ -59,8 +68,9 @@ class Watching:
         """Every collection that is made of a folder and was not let be since; asked for again, those that are new."""
         found = await self._collections.names()
         self._let_be.intersection_update(found)
+        now = asyncio.get_running_loop().time()
         for name in found:
-            if name not in self._let_be and await self._builds.folder(name):
+            if name not in self._let_be and self._resting.get(name, now) <= now and await self._builds.folder(name):
                 await self.begin(name)
 
     async def end(self, asked: str | None) -> wire.Watching:
@@ -89,6 +99,8 @@ class Watching:
     def _forget(self, name: str, watched: _Watched) -> None:
         if self._watched.get(name) is watched:
             del self._watched[name]
+        if not watched.task.cancelled():
+            self._resting[name] = watched.task.get_loop().time() + self._pause
 
 
 async def _stopped(watched: _Watched) -> None:
