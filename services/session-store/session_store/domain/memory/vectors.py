@@ -197,13 +197,15 @@ class Vectors:
         }
 
     async def _store(self, key: SessionKey, items: Sequence[Recollection]) -> None:
-        """A session that was deleted, cleared or made to forget meanwhile must not come back by this."""
+        """
+        A session that was deleted, cleared or made to forget meanwhile must not come back by this, nor by an earlier
+        try that failed without an answer.
+        """
         kept = await self._listed(key)
-        if not (items := [item for item in items if item.id in kept]):
-            return
-        await self._tenants.add(key)
-        await self._recollected.remember(key, items)
-        kept = await self._listed(key)
+        if there := [item for item in items if item.id in kept]:
+            await self._tenants.add(key)
+            await self._recollected.remember(key, there)
+            kept = await self._listed(key)
         if gone := [item.id for item in items if item.id not in kept]:
             await self._recollected.forget(key, gone)
 
