@@ -221,7 +221,7 @@ async def test_a_full_redis_stores_nothing_by_halves(redis: Redis, store: Store)
 @pytest.mark.slow
 async def test_a_session_that_names_a_turn_no_branch_holds_is_read_and_deleted(redis: Redis, store: Store) -> None:
     await append(store, key(), turn_of("1", "x"))
-    await redis.hset(f"sage:session:{{local/s1}}:pending", "/2", "main")
+    await redis.hset("sage:session:{local/s1}:pending", "/2", "main")
 
     found = await store.sessions.read(key())
     removed = await store.sessions.delete(key())
