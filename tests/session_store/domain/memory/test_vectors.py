@@ -1,6 +1,7 @@
 """Turns kept elsewhere by meaning: what is refused, what is erased late, and what is erased at last."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -84,6 +85,37 @@ async def test_what_was_remembered_without_an_answer_is_forgotten_with_its_sessi
 
     assert recollections.kept == {key: {}}
     assert vectors_of(desk).notice() is None
+
+
+@dataclass
+class OvertakenRecollections(ListedRecollections):
+    """What is done `meanwhile` comes before the first thing to be forgotten, if it is let."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def forget(self, key: SessionKey, ids: Sequence[str] | None, *, keep: Sequence[str] = ()) -> int:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return await super().forget(key, ids, keep=keep)
+
+
+async def test_what_is_said_during_an_erasure_is_kept(place: Store, clock: Clock) -> None:
+    said: list[asyncio.Task[None]] = []
+
+    async def speak() -> None:
+        said.append(asyncio.create_task(say(desk, "Said since.")))
+        await asyncio.wait(said, timeout=0.1)
+
+    recollections = OvertakenRecollections(meanwhile=speak)
+    desk = desk_over(place, clock, backend="vdb", recollected=recollections)
+    await say(desk, FACT)
+
+    await desk.sessions.clear("local", "s1")
+    await asyncio.gather(*said)
+
+    listed = {item.id for item in (await desk.remembering.items("local", "s1")).items}
+    assert (len(listed), set(recollections.kept[SessionKey("local", "s1")])) == (1, listed)
 
 
 class StrictRecollections(ListedRecollections):
