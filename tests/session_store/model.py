@@ -38,9 +38,10 @@ class Under:
 class Known:
     digest: str | None
     branch: str
-    told: Literal["done", "interrupted", "unanswered", "cleared"]
+    told: Literal["done", "interrupted", "unanswered"]
     said: tuple[Said, ...]
     count: int
+    is_cleared: bool = False
 
 
 @dataclass
@@ -91,11 +92,12 @@ class Modelled:
 
     def _refusal(self, known: Known, turn: str, digest: str | None) -> Expected | None:
         """Of a turn that is known; None when it is to be taken back."""
-        told: dict[str, Expected] = {"cleared": "cleared", "done": "answered"}
         if known.digest != digest:
             return "reused"
-        if known.told in told:
-            return told[known.told]
+        if known.is_cleared:
+            return "cleared"
+        if known.told == "done":
+            return "answered"
         return None if self.undo.get(known.branch) == turn else "moved"
 
     def open(self, new: Under, name: str, now: float) -> str:
@@ -163,7 +165,7 @@ class Modelled:
 
     def clear(self, now: float) -> None:
         self.branches, self.head, self.under, self.undo, self.auto_title = {MAIN_BRANCH: ()}, MAIN_BRANCH, {}, {}, ""
-        self.known = {turn: replace(known, told="cleared", count=0) for turn, known in self.known.items()}
+        self.known = {turn: replace(known, is_cleared=True, count=0) for turn, known in self.known.items()}
         self._touch(now)
 
     def _before(self, name: str, known: Known | None) -> tuple[Said, ...]:

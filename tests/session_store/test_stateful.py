@@ -205,8 +205,7 @@ class SessionsAgainstAModel(RuleBasedStateMachine):
             turn_id=held.turn_id, token=held.token, branch=on, messages=[said("user", "must not be stored")]
         )
         committing = self.desk.turns.commit(self.owner, name, commit)
-        # `cleared` may have been any of the others before: a turn that was never answered is lost.
-        if known is None or known.told == "unanswered" or not known.said[0].answered:
+        if known is None or known.told != "done":
             self.refused(kind, committing)
         else:
             assert self.run(committing).repeated

@@ -219,6 +219,18 @@ async def test_a_full_redis_stores_nothing_by_halves(redis: Redis, store: Store)
 
 
 @pytest.mark.slow
+async def test_a_session_that_names_a_turn_no_branch_holds_is_read_and_deleted(redis: Redis, store: Store) -> None:
+    await append(store, key(), turn_of("1", "x"))
+    await redis.hset("sage:session:{local/s1}:pending", "/2", "main")
+
+    found = await store.sessions.read(key())
+    removed = await store.sessions.delete(key())
+
+    assert found is not None
+    assert (texts(found.messages), found.under_way) == (["x"], [])
+    assert removed is not None
+
+
 async def test_more_callers_than_connections_wait_their_turn(redis_url: str) -> None:
     async with redis_client(redis_url, max_connections=4) as client:
         store = redis_store(client)

@@ -388,6 +388,20 @@ async def test_a_turn_cut_short_stays_as_it_was_when_it_is_not_answered_again_ei
     assert await contents(place) == ["one", "eins", "two", "zwei"]
 
 
+async def test_an_answer_that_comes_after_its_turn_was_put_back_cut_short_is_lost(place: Store) -> None:
+    await told(place, "1", "one", "ei", digest="d", metadata={"finish_reason": "interrupted"})
+    again = await opened(place, opening("1", "one", digest="d", opener="again"))
+    await opened(place, opening("2", "two", now_us=NOW + LEASE))
+    held = Held("1", again.token, "main")
+
+    late = await place.turns.commit(key(), held, answered("1", "one", "eins"))
+    cut = await place.turns.commit(key(), held, answered("1", "one", "ei", finish_reason="interrupted"))
+
+    assert late == "lost"
+    assert isinstance(cut, Stored)
+    assert (cut.repeated, await contents(place)) == (True, ["one", "ei"])
+
+
 async def test_an_opening_repeated_by_its_own_opener_is_that_turn(place: Store) -> None:
     """As a client of Redis repeats a command whose answer was lost."""
     await opened(place, opening("1", digest="d"))

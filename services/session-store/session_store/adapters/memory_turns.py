@@ -124,7 +124,7 @@ class MemoryTurns:
         if log is None:
             return "missing"
         if (seen := log.known.get(turn.turn_id)) is not None:
-            if seen.told == "unanswered":
+            if seen.told == "unanswered" or (seen.told == "interrupted" and not turn.interrupted):
                 return "lost"
             is_cleared = seen.part.first < log.base
             return Stored(

@@ -1,12 +1,14 @@
 """Turns kept elsewhere by meaning: what is refused, what is erased late, and what is erased at last."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import pytest
 
 from sage_contracts import sessions
-from sage_contracts.errors import InvalidRequest
+from sage_contracts.errors import InvalidRequest, ServiceUnavailable
 from sage_contracts.recollections import Recollection, Remember
 from session_store.domain.memory.vectors import Vectors
 from session_store.domain.records import SessionKey
@@ -57,6 +59,63 @@ async def test_nothing_is_left_of_a_session_that_went_without_a_word(place: Stor
     await vectors_of(desk).erase_lost()
 
     assert {key.session_id: len(kept) for key, kept in recollections.kept.items()} == {"s1": 0, "s2": 2}
+
+
+@dataclass
+class UnheardRecollections(ListedRecollections):
+    """It keeps what it is given, and while `lost` nobody is told so."""
+
+    lost: bool = False
+
+    async def remember(self, key: SessionKey, items: Sequence[Recollection]) -> None:
+        await super().remember(key, items)
+        if self.lost:
+            raise ServiceUnavailable("rag-indexer did not answer in time")
+
+
+async def test_what_was_remembered_without_an_answer_is_forgotten_with_its_session(place: Store, clock: Clock) -> None:
+    """Another replica deletes the session: it knows nothing of what waits here."""
+    recollections, key = UnheardRecollections(lost=True), SessionKey("local", "s1")
+    desk = desk_over(place, clock, backend="vdb", recollected=recollections)
+    await say(desk, FACT)
+    recollections.lost = False
+    await place.sessions.delete(key)
+
+    await vectors_of(desk).store_owed()
+
+    assert recollections.kept == {key: {}}
+    assert vectors_of(desk).notice() is None
+
+
+@dataclass
+class OvertakenRecollections(ListedRecollections):
+    """What is done `meanwhile` comes before the first thing to be forgotten, if it is let."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def forget(self, key: SessionKey, ids: Sequence[str] | None, *, keep: Sequence[str] = ()) -> int:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return await super().forget(key, ids, keep=keep)
+
+
+async def test_what_is_said_during_an_erasure_is_kept(place: Store, clock: Clock) -> None:
+    said: list[asyncio.Task[None]] = []
+
+    async def speak() -> None:
+        said.append(asyncio.create_task(say(desk, "Said since.")))
+        await asyncio.wait(said, timeout=0.1)
+
+    recollections = OvertakenRecollections(meanwhile=speak)
+    desk = desk_over(place, clock, backend="vdb", recollected=recollections)
+    await say(desk, FACT)
+
+    await desk.sessions.clear("local", "s1")
+    await asyncio.gather(*said)
+
+    listed = {item.id for item in (await desk.remembering.items("local", "s1")).items}
+    assert (len(listed), set(recollections.kept[SessionKey("local", "s1")])) == (1, listed)
 
 
 class StrictRecollections(ListedRecollections):

@@ -16,7 +16,8 @@ end
 local seen = redis.call('HGET', known, turn)
 if seen then
   local first, behind, count, told = string.match(seen, '^(%d+) (%d+) (%d+) (%a)')
-  if told == 'u' then
+  -- A turn taken up again may have been put back, cut short as it was before: an answer that comes now is not that one.
+  if told == 'u' or (told == 'i' and ARGV[12] == 'd') then
     return {'lost'}
   end
   -- What was cleared is gone, though the turn is remembered.

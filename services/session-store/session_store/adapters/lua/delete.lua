@@ -14,12 +14,10 @@ local branches, locks = 0, redis.call('HLEN', waiting)
 for _, field in ipairs(redis.call('HKEYS', meta)) do
   branches = branches + (string.sub(field, 1, 2) == 'b:' and 1 or 0)
 end
-for _, field in ipairs(redis.call('HKEYS', pending)) do
-  if string.sub(field, 1, 1) == '/' then
-    locks = locks + 1
-    if held_on(redis.call('HGET', pending, field)).lease > tonumber(ARGV[2]) then
-      return {'held', active, count}
-    end
+for _, name in ipairs(held_branches()) do
+  locks = locks + 1
+  if held_on(name).lease > tonumber(ARGV[2]) then
+    return {'held', active, count}
   end
 end
 local told = {

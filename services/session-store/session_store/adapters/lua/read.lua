@@ -8,14 +8,11 @@ end
 local name = ARGV[1] ~= '' and ARGV[1] or head_name()
 local branch = branch_of(name)
 local held = {}
-for _, field in ipairs(redis.call('HKEYS', pending)) do
-  if string.sub(field, 1, 1) == '/' then
-    local on = redis.call('HGET', pending, field)
-    local turn = held_on(on)
-    local asked = cmsgpack.unpack(redis.call('HGET', pending, on .. '/asked'))
-    table.remove(asked, 1)
-    table.insert(held, {on, turn.id, tonumber(turn.since), asked})
-  end
+for _, on in ipairs(held_branches()) do
+  local turn = held_on(on)
+  local asked = cmsgpack.unpack(redis.call('HGET', pending, on .. '/asked'))
+  table.remove(asked, 1)
+  table.insert(held, {on, turn.id, tonumber(turn.since), asked})
 end
 if not branch then
   return {fields, name, false, {}, held}

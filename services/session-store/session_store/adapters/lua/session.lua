@@ -150,6 +150,17 @@ local function held_on(name)
   }
 end
 
+-- The branches on which a turn is under way: told by their own fields, for a `/<turn>` may stand alone.
+local function held_branches()
+  local found = {}
+  for _, field in ipairs(redis.call('HKEYS', pending)) do
+    if not string.find(field, '/', 1, true) then
+      table.insert(found, field)
+    end
+  end
+  return found
+end
+
 local function let_go(name, held)
   redis.call('HDEL', pending, name, name .. '/lease', name .. '/asked', name .. '/undone', '/' .. held.turn)
 end

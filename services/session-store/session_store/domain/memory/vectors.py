@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from sage_contracts.errors import InvalidRequest, SageError
 from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
@@ -84,6 +85,7 @@ class Vectors:
         self._tally = tally
         self._owed: deque[tuple[SessionKey, list[Recollection]]] = deque(maxlen=OWED_AT_MOST)
         self._storing = asyncio.Lock()
+        self._erasures: WeakValueDictionary[SessionKey, asyncio.Lock] = WeakValueDictionary()
         self._trouble: str | None = None
 
     @property
@@ -156,17 +158,24 @@ class Vectors:
         return bool(await self._shelves.remove(key, "memory", item_id))
 
     async def erase(self, key: SessionKey) -> dict[str, int]:
-        """All but what the session lists: another may have begun under its id since, and keeps what is its own."""
-        kept = await self._listed(key)
-        for owed in [owed for owed in self._owed if owed[0] == key and not any(item.id in kept for item in owed[1])]:
-            self._owed.remove(owed)
-        if not await self._tenants.has(key):
-            return {"vectors": 0}
-        gone = await self._recollected.forget(key, None, keep=sorted(kept))
-        await self._tenants.remove(key)
-        if await self._listed(key):
-            await self._tenants.add(key)
-        return {"vectors": gone}
+        """
+        All but what the session lists: another may have begun under its id since, and keeps what is its own.
+
+        What is listed while this goes on is handed over after it.
+        """
+        owed_before = [owed for owed in self._owed if owed[0] == key]
+        async with self._erasure_of(key):
+            kept = await self._listed(key)
+            for owed in owed_before:
+                if owed in self._owed and not any(item.id in kept for item in owed[1]):
+                    self._owed.remove(owed)
+            if not await self._tenants.has(key):
+                return {"vectors": 0}
+            gone = await self._recollected.forget(key, None, keep=sorted(kept))
+            await self._tenants.remove(key)
+            if await self._listed(key):
+                await self._tenants.add(key)
+            return {"vectors": gone}
 
     async def erase_lost(self) -> None:
         """Erase what some sessions have left that went without a word: those that expired or were cleaned up."""
@@ -197,15 +206,21 @@ class Vectors:
         }
 
     async def _store(self, key: SessionKey, items: Sequence[Recollection]) -> None:
-        """A session that was deleted, cleared or made to forget meanwhile must not come back by this."""
-        kept = await self._listed(key)
-        if not (items := [item for item in items if item.id in kept]):
-            return
-        await self._tenants.add(key)
-        await self._recollected.remember(key, items)
-        kept = await self._listed(key)
+        """
+        A session that was deleted, cleared or made to forget meanwhile must not come back by this, nor by an earlier
+        try that failed without an answer.
+        """
+        async with self._erasure_of(key):
+            kept = await self._listed(key)
+        if there := [item for item in items if item.id in kept]:
+            await self._tenants.add(key)
+            await self._recollected.remember(key, there)
+            kept = await self._listed(key)
         if gone := [item.id for item in items if item.id not in kept]:
             await self._recollected.forget(key, gone)
+
+    def _erasure_of(self, key: SessionKey) -> asyncio.Lock:
+        return self._erasures.setdefault(key, asyncio.Lock())
 
     async def _listed(self, key: SessionKey) -> set[str]:
         return {note.id for note in await self._shelves.all(key, "memory")}
