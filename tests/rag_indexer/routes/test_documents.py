@@ -146,6 +146,19 @@ async def test_a_document_is_deleted_with_its_passages_while_the_encoder_is_away
     assert (status, await client.paths("zebra"), await client.paths("lion")) == (200, [], ["uploads/b.md"])
 
 
+async def test_many_documents_are_deleted_at_once_while_the_encoder_is_away(client: Client) -> None:
+    _, uploaded = await upload(client, *({"name": f"{number}.md", "text": "A zebra.\n"} for number in range(4)))
+    client.desk.encoder.fails_with = EncoderAway("the encoder is away")
+    await upload(client, {"name": "c.md", "text": "A giraffe\nis tall.\n"})
+    answers = await asyncio.gather(
+        *(client.ask("DELETE", f"{ROUTE}/{document['id']}") for document in uploaded["documents"])
+    )
+    client.desk.encoder.fails_with = None
+
+    assert [status for status, _ in answers] == [200] * 4
+    assert await client.paths("zebra") == []
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("key", ["0" * 24, "a.json", "x" * 300, "0" * 24 + "?collection=other"])
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from rag_indexer.domain.records import info
 from rag_indexer.domain.sources import Sources
 from sage_contracts import index as wire
 from sage_contracts import names
-from sage_contracts.errors import BuildRunning, Conflict, IndexMismatch, NoEarlierIndex, SageError, Unavailable
+from sage_contracts.errors import Conflict, IndexMismatch, NoEarlierIndex, SageError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class Builds:
             await self._jobs.free(name)
             try:
                 job = self._jobs.start(await self._wanted(name, None, force=False, stay=True))
-            except BuildRunning:  # somebody was faster
+            except Conflict:  # somebody was faster
                 continue
             except SageError as error:
                 log.warning("not indexed", extra={"collection": name, "reason": error.message})
