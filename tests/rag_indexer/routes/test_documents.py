@@ -146,6 +146,21 @@ async def test_a_document_is_deleted_with_its_passages_while_the_encoder_is_away
     assert (status, await client.paths("zebra"), await client.paths("lion")) == (200, [], ["uploads/b.md"])
 
 
+async def test_a_document_is_deleted_without_what_a_failed_build_of_another_folder_had_come_to(client: Client) -> None:
+    written(client.desk.docs, {"here/lion.md": "A lion roars.\n", "there/horse.md": "A horse\nis fast.\n"})
+    await client.build(source_dir="here")
+    _, uploaded = await upload(client, {"name": "a.md", "text": "A zebra.\n"})
+    client.desk.encoder.fails_with = EncoderAway("the encoder is away")
+    failed, _ = await client.build(source_dir="there")
+    written(client.desk.docs, {"here/more.md": "A wolf\nhowls.\n"})
+    status, _ = await client.ask("DELETE", f"{ROUTE}/{uploaded['documents'][0]['id']}")
+    client.desk.encoder.fails_with = None
+    index = (await client.status())["index"]
+
+    assert (failed, status, index["num_documents"]) == (503, 200, 1)
+    assert (await client.paths("zebra"), await client.paths("roars")) == ([], ["lion.md"])
+
+
 async def test_many_documents_are_deleted_at_once_while_the_encoder_is_away(client: Client) -> None:
     _, uploaded = await upload(client, *({"name": f"{number}.md", "text": "A zebra.\n"} for number in range(4)))
     client.desk.encoder.fails_with = EncoderAway("the encoder is away")
