@@ -27,7 +27,8 @@ class Builds:
     """
     One build at a time of each collection.
 
-    `pause` is how many seconds a renewal waits for an encoder or a store that is away; each further time twice as long.
+    `pause` is how many seconds a renewal waits for an encoder or a store that is away, or for another process that
+    builds; each further renewal twice as long.
     """
 
     def __init__(
@@ -152,17 +153,17 @@ class Builds:
         Bring the index up to date, by a build that begins after now; None when there is nothing to make it of.
 
         What goes wrong is logged, and in the status; where something was away, it is tried again until that is back.
-        Another process that builds it is waited for, but not for ever.
+        Another process that builds it is waited for a while; then that too is tried again later.
         """
         for _ in range(_TRIES):
             job = await self._renewing(name)
             if job is None or not is_elsewhere(job):
                 break
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(self._pause)
         if job is None:
             return None
         error = None if job.task.cancelled() else job.task.exception()
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable) or is_elsewhere(job):
             self._try_later(name)
         else:
             self._pauses.pop(name, None)
@@ -189,7 +190,7 @@ class Builds:
         Bring the index up to date; where that fails, remove at least this file from it.
 
         No search finds the file when this returns. Raises StoreUnavailable, and BuildRunning when another process
-        builds.
+        builds; the index is brought up to date later then.
         """
         if await self.renew(name) is not None:
             return
