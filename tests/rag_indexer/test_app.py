@@ -4,8 +4,8 @@ import asyncio
 import io
 import os
 import zipfile
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,15 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from rag_indexer.app import assemble, create_app
+from rag_indexer.adapters.edge_passages import edge_collections
+from rag_indexer.app import assemble, create_app, loops
+from rag_indexer.domain.ports import Collections, Passages
+from rag_indexer.domain.watching import Watching
 from rag_indexer.settings import Settings
+from sage_chassis.background import running
+from sage_contracts.errors import StoreUnavailable
 from tests.fakes.cluster import free_port, serve
-from tests.rag_indexer.parts import written
+from tests.rag_indexer.parts import Tally, desk_over, written
 
 pytestmark = pytest.mark.slow
 
@@ -185,6 +190,53 @@ async def test_a_folder_that_is_watched_from_the_start_is_followed(folder: Path)
             written(folder / "docs", ZEBRA)
             while (await running.indexed())["num_documents"] == 1:
                 await asyncio.sleep(0.05)
+
+
+class AwayOnce:
+    """Collections that cannot be named the second time."""
+
+    def __init__(self, collections: Collections) -> None:
+        self._collections = collections
+        self._asked = 0
+
+    async def names(self) -> list[str]:
+        self._asked += 1
+        if self._asked == 2:
+            raise StoreUnavailable("the store is away")
+        return await self._collections.names()
+
+    async def open(self, name: str) -> Passages:
+        return await self._collections.open(name)
+
+    def hold(self, name: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        return self._collections.hold(name)
+
+
+class FirstLook:
+    """A watcher that notes what was built before it was first asked."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self.built: asyncio.Future[dict[str, int]] = asyncio.Future()
+
+    async def changes(self, path: str) -> AsyncIterator[None]:
+        self.built.set_result(dict(self._tally.builds))
+        await asyncio.Event().wait()
+        yield
+
+
+async def test_a_store_that_is_away_when_watching_begins_has_nothing_built_again(folder: Path) -> None:
+    async with edge_collections(folder / "data") as found:
+        collections = AwayOnce(found)
+        desk = desk_over(collections, folder / "docs", folder / "data")
+        watcher = FirstLook(desk.tally)
+        watching = Watching(collections, desk.builds, watcher)
+        async with asyncio.timeout(20), running(*loops(config(folder, watch=True), desk.builds, watching)):
+            built = await watcher.built
+        await watching.close()
+        await desk.builds.close()
+
+    assert built == {"built": 1}
 
 
 async def test_where_all_are_watched_a_collection_that_is_built_later_is_too(folder: Path) -> None:

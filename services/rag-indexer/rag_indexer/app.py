@@ -1,5 +1,6 @@
 """The composition root of the rag-indexer."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -110,7 +111,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         health = Health(SERVICE, required={"store": _check(collections)})
         try:
             recollections = Recollections(store=recollected, encoder=offline, terms=terms)
-            async with running(*_loops(config, builds, watching)):
+            async with running(*loops(config, builds, watching)):
                 yield Parts(builds, uploads, watching, searches, files, store_files, stores, health, recollections)
         finally:
             await watching.close()
@@ -146,14 +147,20 @@ def vector_stores(
     return files, store_files, stores
 
 
-def _loops(config: Settings, builds: Builds, watching: Watching) -> list[Loop]:
-    async def begun() -> None:
+def loops(config: Settings, builds: Builds, watching: Watching) -> list[Loop]:
+    """What is done at start, and from then on; each begins again by itself when it fails."""
+    refreshed = asyncio.Event()
+
+    async def refresh() -> None:
         if config.build_at_start:
             await builds.refresh()
-        if config.watch:
-            await every(WATCH_SECONDS, watching.begin_all)()
+        refreshed.set()
 
-    return [begun]
+    async def watch() -> None:
+        await refreshed.wait()
+        await every(WATCH_SECONDS, watching.begin_all)()
+
+    return [refresh, watch] if config.watch else [refresh]
 
 
 def create_app(parts: AbstractAsyncContextManager[Parts], registry: CollectorRegistry | None = None) -> Litestar:

@@ -214,6 +214,23 @@ async def test_a_change_begins_with_what_is_served_and_keeps_the_rest(passages: 
     assert vectors.dense == pytest.approx(ENTRIES[1].vectors.dense, abs=1e-5)
 
 
+async def test_an_amendment_takes_nothing_from_a_rebuild_that_was_left(passages: Passages) -> None:
+    await published(passages)
+    left = await begun(passages)
+    await left.put(made(entry("new.md", "a giraffe is tall")))
+    await left.leave()
+    amendment = await passages.amendment()
+    await amendment.remove(["a.md"])
+    await amendment.publish(record(num_chunks=2))
+    amended = hashes(await passages.manifest()), await found(passages, "zebra giraffe")
+    rebuild = await begun(passages)
+    kept = hashes(rebuild.files)
+    await rebuild.discard()
+
+    assert amended == ({"guide/b.md": "2", "guide/c.md": "3"}, [])
+    assert kept == {"new.md": "h"}
+
+
 async def test_a_file_that_is_put_again_loses_the_passages_it_had(passages: Passages) -> None:
     await published(passages)
     draft = await begun(passages, fresh=False)

@@ -144,6 +144,19 @@ async def test_a_caller_who_leaves_does_not_stop_a_rollback(client: Client) -> N
     assert (rolling.cancelled(), await client.paths("striped")) == (True, ["zebra.md"])
 
 
+async def test_a_build_that_is_due_while_an_index_is_changed_waits_for_that(client: Client) -> None:
+    await client.build()
+    await client.build(force_rebuild=True)
+    written(client.desk.docs, {"lion.md": "# Lion\nA lion roars.\n"})
+    rolling = asyncio.create_task(client.desk.builds.rollback(None))
+    await asyncio.sleep(0)
+    built = await client.desk.builds.renew("docs")
+    await rolling
+
+    assert built is not None
+    assert (built.status, await client.paths("roars")) == ("updated", ["lion.md"])
+
+
 async def test_what_was_rolled_back_is_brought_up_to_date_by_the_next_build(client: Client) -> None:
     await client.build()
     written(client.desk.docs, {"zebra.md": "# Lion\nA lion roars.\n"})

@@ -9,10 +9,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from sage_contracts.errors import EncoderAway
+from sage_contracts.errors import BuildRunning, EncoderAway
+from sage_contracts.index import SearchRequest
+from sage_contracts.uploads import NewDocument
 from tests.fakes.bad_bodies import BAD_BODIES
 from tests.rag_indexer.clients import Client, clients
-from tests.rag_indexer.parts import written
+from tests.rag_indexer.parts import edge_desk, written
 
 ROUTE = "/admin/index/documents"
 
@@ -144,6 +146,47 @@ async def test_a_document_is_deleted_with_its_passages_while_the_encoder_is_away
     client.desk.encoder.fails_with = None
 
     assert (status, await client.paths("zebra"), await client.paths("lion")) == (200, [], ["uploads/b.md"])
+
+
+async def test_a_document_is_deleted_without_what_a_failed_build_of_another_folder_had_come_to(client: Client) -> None:
+    written(client.desk.docs, {"here/lion.md": "A lion roars.\n", "there/horse.md": "A horse\nis fast.\n"})
+    await client.build(source_dir="here")
+    _, uploaded = await upload(client, {"name": "a.md", "text": "A zebra.\n"})
+    client.desk.encoder.fails_with = EncoderAway("the encoder is away")
+    failed, _ = await client.build(source_dir="there")
+    written(client.desk.docs, {"here/more.md": "A wolf\nhowls.\n"})
+    status, _ = await client.ask("DELETE", f"{ROUTE}/{uploaded['documents'][0]['id']}")
+    client.desk.encoder.fails_with = None
+    index = (await client.status())["index"]
+
+    assert (failed, status, index["num_documents"]) == (503, 200, 1)
+    assert (await client.paths("zebra"), await client.paths("roars")) == ([], ["lion.md"])
+
+
+async def test_a_document_deleted_while_another_process_builds_cannot_be_found_soon_after(tmp_path: Path) -> None:
+    async with edge_desk(tmp_path, default=False, pause=0.01) as desk:
+        new = [NewDocument(name="a.md", text="A zebra.\n"), NewDocument(name="b.md", text="A lion.\n")]
+        uploaded = await desk.uploads.add(desk.uploads.accepted(new), None, wait=True)
+        async with desk.collections.hold("docs"):
+            with pytest.raises(BuildRunning):
+                await desk.uploads.delete(uploaded.documents[0].id, None)
+        async with asyncio.timeout(10):
+            while (await desk.searches.find(SearchRequest(query="zebra"))).passages:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.slow
+async def test_many_documents_are_deleted_at_once_while_the_encoder_is_away(client: Client) -> None:
+    _, uploaded = await upload(client, *({"name": f"{number}.md", "text": "A zebra.\n"} for number in range(4)))
+    client.desk.encoder.fails_with = EncoderAway("the encoder is away")
+    await upload(client, {"name": "c.md", "text": "A giraffe\nis tall.\n"})
+    answers = await asyncio.gather(
+        *(client.ask("DELETE", f"{ROUTE}/{document['id']}") for document in uploaded["documents"])
+    )
+    client.desk.encoder.fails_with = None
+
+    assert [status for status, _ in answers] == [200] * 4
+    assert await client.paths("zebra") == []
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError
 from yarl import URL
 
 from rag_indexer.adapters.upload_shelf import UploadShelf
@@ -313,6 +313,24 @@ async def test_a_deleted_file_is_in_no_store_any_more(client: AsyncOpenAI) -> No
     assert (await client.vector_stores.search(store, query="a pump that rattles")).data == []
     with pytest.raises(NotFoundError):
         await client.vector_stores.files.retrieve(pump, vector_store_id=store)
+
+
+async def test_a_file_that_one_store_could_not_give_up_is_deleted_from_all_the_next_time(tmp_path: Path) -> None:
+    async with edge_desk(tmp_path, encoder=WordllamaEncoder(), pause=0.01) as desk, sdk(desk) as client:
+        store, (pump,) = await filled(client, pump=PUMP)
+        other = (await client.vector_stores.create(name="others", file_ids=[pump])).id
+        await desk.builds.renew("others")
+        async with desk.collections.hold("manuals"), desk.collections.hold("others"):
+            with pytest.raises(ConflictError):
+                await client.files.delete(pump)
+        assert (await client.files.delete(pump)).deleted
+        async with asyncio.timeout(10):
+            for one in (store, other):
+                while (await client.vector_stores.search(one, query="a pump that rattles")).data:
+                    await asyncio.sleep(0.01)
+
+        with pytest.raises(NotFoundError):
+            await client.files.retrieve(pump)
 
 
 async def test_stores_and_files_outlive_the_service(tmp_path: Path) -> None:

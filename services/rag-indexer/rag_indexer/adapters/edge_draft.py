@@ -60,10 +60,11 @@ def begun(data: DataFolder, header: Header) -> Begun:
             if found is not None:
                 continue
         shutil.rmtree(folder, ignore_errors=True)
-    return found or _new(data, header)
+    return found or new(data, header)
 
 
-def _new(data: DataFolder, header: Header) -> Begun:
+def new(data: DataFolder, header: Header) -> Begun:
+    """Blocks. Beside every unfinished draft there may be."""
     folder = data.new()
     base = _base(data, header)
     files = dict(base.files) if base else {}

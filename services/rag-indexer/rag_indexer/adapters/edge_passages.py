@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,14 +11,14 @@ import msgspec
 
 from rag_indexer.adapters import data_folder, edge_draft, edge_shard, edge_version
 from rag_indexer.adapters.data_folder import DataFolder, Pointer, locked
-from rag_indexer.adapters.edge_draft import EdgeDraft
+from rag_indexer.adapters.edge_draft import Begun, EdgeDraft
 from rag_indexer.adapters.edge_journal import Header, Journal
 from rag_indexer.adapters.edge_shard import attempted
 from rag_indexer.adapters.edge_version import Version
 from rag_indexer.domain.documents import Filters, StoredPassage, Vectors, is_passage_id
 from rag_indexer.domain.manifest import Manifest
 from rag_indexer.domain.ports import Draft, Hits, Record
-from sage_contracts.errors import BuildRunning
+from sage_contracts.errors import BuildRunning, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +111,16 @@ class EdgePassages:
     async def draft(self, *, fresh: bool, fingerprint: str, dimensions: int) -> Draft:
         base = self._served.folder.name if self._served and not fresh else None
         header = Header(fresh=fresh, fingerprint=fingerprint, dimensions=dimensions, base=base)
-        begun = await asyncio.to_thread(attempted, lambda: edge_draft.begun(self._data, header))
-        return EdgeDraft(begun, header, data=self._data, serve=self._serve)
+        return await self._draft(edge_draft.begun, header)
+
+    async def amendment(self) -> Draft:
+        if (version := self._served) is None:
+            raise StoreUnavailable("there is no index that could be changed")
+        record = version.stored.record
+        header = Header(
+            fresh=False, fingerprint=record.fingerprint, dimensions=record.dimensions, base=version.folder.name
+        )
+        return await self._draft(edge_draft.new, header)
 
     async def search(self, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
         if self._served is None:
@@ -187,6 +195,10 @@ class EdgePassages:
         """Return once versions that are served no more are closed, and removed if they were to be."""
         while self._leaving:
             await asyncio.wait(self._leaving)
+
+    async def _draft(self, begin: Callable[[DataFolder, Header], Begun], header: Header) -> EdgeDraft:
+        begun = await asyncio.to_thread(attempted, lambda: begin(self._data, header))
+        return EdgeDraft(begun, header, data=self._data, serve=self._serve)
 
     def _serve(self, version: Version | None, dropped: str | None) -> None:
         """The pointer has moved: serve `version` from now on. The folder `dropped` goes once its last reader left."""

@@ -82,9 +82,14 @@ class QdrantPassages:
         return any(draft.get("fingerprint") == fingerprint for draft in drafts)
 
     async def draft(self, *, fresh: bool, fingerprint: str, dimensions: int) -> Draft:
+        if not fresh:
+            return await self.amendment()
         async with answered():
-            if fresh:
-                return await self._fresh({"fingerprint": fingerprint, "dimensions": dimensions})
+            return await self._fresh({"fingerprint": fingerprint, "dimensions": dimensions})
+
+    async def amendment(self) -> Draft:
+        """What a change that was broken off came to is served, and so what it begins with."""
+        async with answered():
             name = await self.served()
             record = await self._record(name) if name else None
             if name is None or record is None:

@@ -14,7 +14,7 @@ from rag_indexer.domain.records import info
 from rag_indexer.domain.sources import Sources
 from sage_contracts import index as wire
 from sage_contracts import names
-from sage_contracts.errors import BuildRunning, Conflict, IndexMismatch, NoEarlierIndex, SageError, Unavailable
+from sage_contracts.errors import Conflict, IndexMismatch, NoEarlierIndex, SageError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ class Builds:
     """
     One build at a time of each collection.
 
-    `pause` is how many seconds a renewal waits for an encoder or a store that is away; each further time twice as long.
+    `pause` is how many seconds a renewal waits for an encoder or a store that is away, or for another process that
+    builds; each further renewal twice as long.
     """
 
     def __init__(
@@ -152,17 +153,17 @@ class Builds:
         Bring the index up to date, by a build that begins after now; None when there is nothing to make it of.
 
         What goes wrong is logged, and in the status; where something was away, it is tried again until that is back.
-        Another process that builds it is waited for, but not for ever.
+        Another process that builds it is waited for a while; then that too is tried again later.
         """
         for _ in range(_TRIES):
             job = await self._renewing(name)
             if job is None or not is_elsewhere(job):
                 break
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(self._pause)
         if job is None:
             return None
         error = None if job.task.cancelled() else job.task.exception()
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable) or is_elsewhere(job):
             self._try_later(name)
         else:
             self._pauses.pop(name, None)
@@ -174,7 +175,7 @@ class Builds:
             await self._jobs.free(name)
             try:
                 job = self._jobs.start(await self._wanted(name, None, force=False, stay=True))
-            except BuildRunning:  # somebody was faster
+            except Conflict:  # somebody was faster
                 continue
             except SageError as error:
                 log.warning("not indexed", extra={"collection": name, "reason": error.message})
@@ -189,7 +190,7 @@ class Builds:
         Bring the index up to date; where that fails, remove at least this file from it.
 
         No search finds the file when this returns. Raises StoreUnavailable, and BuildRunning when another process
-        builds.
+        builds; the index is brought up to date later then.
         """
         if await self.renew(name) is not None:
             return

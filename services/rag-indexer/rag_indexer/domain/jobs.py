@@ -34,8 +34,7 @@ class Jobs:
         self._clock = clock
         self._counts = counts
         self._running: dict[str, Job] = {}
-        self._changing: set[str] = set()
-        self._changes: set[asyncio.Task[bool]] = set()
+        self._changes: dict[str, asyncio.Task[bool]] = {}
         self._ends: dict[str, wire.BuildEvent] = {}
         self._served: dict[str, int] = {}
 
@@ -70,9 +69,9 @@ class Jobs:
         return job
 
     async def free(self, collection: str) -> None:
-        """Return once no build of it runs here."""
-        while (job := self._running.get(collection)) is not None:
-            await asyncio.wait([job.task])
+        """Return once it is neither built nor changed here."""
+        while (task := self._at_work(collection)) is not None:
+            await asyncio.wait([task])
 
     async def cancel(self, collection: str) -> str | None:
         """The id of the build that was broken off, if one ran; it has ended."""
@@ -99,7 +98,7 @@ class Jobs:
         yield self._ends.get(collection, wire.BuildEvent(event="idle"))
 
     def refuse_if_running(self, collection: str) -> None:
-        if collection in self._changing:
+        if collection in self._changes:
             raise Conflict(f"the index of {collection} is being changed")
         if (job := self.running(collection)) is not None:
             raise BuildRunning(f"build {job.id} is under way: {job.stage}, {job.done} of {job.total} files")
@@ -115,10 +114,8 @@ class Jobs:
         except SageError:
             change.close()
             raise
-        self._changing.add(collection)
-        task = asyncio.create_task(self._changed(collection, change))
-        self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
+        task = self._changes[collection] = asyncio.create_task(self._changed(collection, change))
+        task.add_done_callback(lambda _: self._changes.pop(collection))
         return await asyncio.shield(task)
 
     def serving(self, collection: str, chunks: int) -> None:
@@ -130,8 +127,12 @@ class Jobs:
         builds = [job.task for job in self._running.values()]
         for build in builds:
             build.cancel()
-        if tasks := {*builds, *self._changes}:
+        if tasks := {*builds, *self._changes.values()}:
             await asyncio.wait(tasks)
+
+    def _at_work(self, collection: str) -> asyncio.Task[Outcome] | asyncio.Task[bool] | None:
+        job = self._running.get(collection)
+        return job.task if job else self._changes.get(collection)
 
     async def _run(self, wanted: Wanted, progress: Progress) -> Outcome:
         async with self._collections.hold(wanted.collection) as lost:
@@ -145,7 +146,6 @@ class Jobs:
                 changed = await change
         finally:
             change.close()
-            self._changing.discard(collection)
         self._ends.pop(collection, None)
         return changed
 

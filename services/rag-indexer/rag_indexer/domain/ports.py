@@ -235,6 +235,10 @@ class Passages(Protocol):
         """An unfinished one of the same kind and fingerprint is gone on with; another unfinished one is dropped."""
         ...
 
+    async def amendment(self) -> Draft:
+        """A change that begins with what is served, and leaves an unfinished draft of its own alone."""
+        ...
+
     async def search(self, query: Vectors, *, limit: int, chosen: Filters) -> Hits:
         """`limit` of each kind at most; no hits when there is no index, no dense ones when the query has none."""
         ...

@@ -13,7 +13,7 @@ async def taken_out(passages: Passages, path: str, now: datetime) -> bool:
     record = await passages.record()
     if record is None or path not in await passages.manifest():
         return False
-    draft = await passages.draft(fresh=False, fingerprint=record.fingerprint, dimensions=record.dimensions)
+    draft = await passages.amendment()  # a build that broke off may have left half an index in its draft
     try:
         await draft.remove([path])
         told = msgspec.structs.replace(

@@ -128,11 +128,11 @@ class VectorStores:
         return wire.StoreDeleted(id=store_id)
 
     async def delete_file(self, file_id: str) -> wire.FileDeleted:
-        """From every store too. Raises DocumentNotFound."""
-        deleted = await self._files.delete(file_id)
+        """From every store too, and from those first: what fails can be asked for again. Raises DocumentNotFound."""
+        await self._files.get(file_id)
         for card in await self._known():
             await self._store_files.forget(card.collection, file_id)
-        return deleted
+        return await self._files.delete(file_id)
 
     async def search(self, store_id: str, asked: wire.StoreSearch) -> wire.StoreHits:
         """Raises CollectionNotFound and InvalidRequest."""
