@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -425,9 +425,14 @@ async def test_an_open_collection_costs_one_thread(tmp_path: Path) -> None:
             await publish(await collections.open(name), "a zebra is striped")
         after = search_threads()
 
-    assert after == before + 2
+    assert len(after - before) == 2
 
 
-def search_threads() -> int:
-    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
-    return sum(name.startswith("edge-search") for name in names)
+def search_threads() -> set[str]:
+    """Those of shards that tests before this one have closed may end meanwhile."""
+    found = set[str]()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):
+            if (task / "comm").read_text().startswith("edge-search"):
+                found.add(task.name)
+    return found
