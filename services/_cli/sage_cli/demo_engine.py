@@ -8,6 +8,7 @@ small model: it proves the path, and no more.
 
 import argparse
 import ctypes
+import os
 import signal
 import sys
 from importlib.util import find_spec
@@ -88,7 +89,8 @@ def serve(host: str, port: int, embeddings_port: int | None) -> None:
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+    """At once: llama.cpp's servers, when they are taken down in order, may wait for each other for ever."""
+    os._exit(0)
 
 
 def main() -> None:
