@@ -52,9 +52,10 @@ from sage_contracts.service import Check
 
 SERVICE = "rag-indexer"
 SERVER_STORE = "rag_indexer.adapters.qdrant_passages"
-WATCH_SECONDS = 5.0
-"""At most about, before a collection that was built after the start is watched as those before."""
 SERVER_RECOLLECTIONS = "rag_indexer.adapters.qdrant_recollections"
+
+WATCH_SECONDS = 5.0
+"""How long it takes at most until a collection that was built after the start is watched as those before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ _TOTAL = "/total"
 """The field that holds the sum of all others; no session can be called so."""
 
 SOON_SECONDS = 0.01
+"""How long news are gathered before they are told: after the turn's own answer is on its way."""
 
 _NOTE, _FORGET = Script("note"), Script("forget")
 
