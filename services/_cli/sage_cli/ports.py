@@ -1,25 +1,21 @@
 """Ports: which are free, and who has one that is not."""
 
 import errno
-import random
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from itertools import chain
-from pathlib import Path
 
 import psutil
 
+from sage_chassis import ports
 from sage_cli.failures import Failed
-
-INTERNAL = (20_000, 32_000)
-"""Below what the kernel gives to outgoing connections: none of those may take a port while its service restarts."""
 
 
 def chosen(names: Iterable[str], *, kept: Mapping[str, int]) -> dict[str, int]:
     """A free port on loopback for each name; the one it had before where that is still free."""
     found: dict[str, int] = {}
-    candidates = _candidates()
+    candidates = ports.candidates()
     with ExitStack() as held:
         for name in names:
             before = [kept[name]] if name in kept else []
@@ -36,7 +32,7 @@ def chosen(names: Iterable[str], *, kept: Mapping[str, int]) -> dict[str, int]:
 def require_free(host: str, port: int) -> None:
     """Fails in a sentence when the front door cannot listen there."""
     try:
-        with _listening(host, port):
+        with ports.listening(host, port):
             return
     except UnicodeError as error:
         raise Failed(f"{host!r} is no address to listen on: set SAGE_GATEWAY_HOST") from error
@@ -67,32 +63,8 @@ def _holder(port: int) -> str:
     return " by a process of another user"
 
 
-def _candidates() -> Iterator[int]:
-    low, high = INTERNAL
-    try:
-        ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        ephemeral = high
-    high = ephemeral if low + 1000 < ephemeral < high else high
-    yield from random.sample(range(low, high), k=500)
-
-
 def _bound(host: str, port: int) -> socket.socket | None:
     try:
-        return _listening(host, port)
+        return ports.listening(host, port)
     except OSError:
         return None
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    probe = socket.socket(family, kind, protocol)
-    try:
-        # As the servers do: connections of the last run that still wait for their end are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        probe.listen(1)
-    except OSError:
-        probe.close()
-        raise
-    return probe

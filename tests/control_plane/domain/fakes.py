@@ -1,6 +1,7 @@
 """The control-plane's ports in memory, each as slow, strange or broken as a test wants."""
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,8 +136,8 @@ class FakePorts:
     def is_free(self, host: str, port: int) -> bool:
         return port not in self.busy
 
-    def any_free(self, host: str) -> int:
-        return 5_000
+    def any_free(self, host: str, *, but: Collection[int]) -> int:
+        return next(port for port in itertools.count(5_000) if port not in self.busy and port not in but)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from tests.control_plane.domain.fakes import (
 )
 
 TINY = Preset(name="tiny", command=("run", "{port}"), model="m", ports=(100, 102))
+ANYWHERE = Preset(name="anywhere", command=("run", "{port}"), model="m")
 BOXED = Preset(name="boxed", kind="docker", image="vllm", command=("--port", "{port}"), model="b", ports=(200, 202))
 FREE_10_GB = GPU(index=0, name="g", memory_used_gb=70, memory_total_gb=80, memory_free_gb=10, utilization=0, engines=[])
 
@@ -44,7 +45,7 @@ class World:
             registry=self.registry,
             changes=Changes(self.registry, self.clock),
             launchers={"process": self.launcher, "docker": self.docker},
-            presets=Presets([TINY, BOXED]),
+            presets=Presets([TINY, ANYWHERE, BOXED]),
             addresses=self.addresses,
             ports=self.ports,
             gpus=self.gpus,
@@ -85,6 +86,13 @@ async def test_two_starts_at_once_get_two_ports(world: World) -> None:
     both = await asyncio.gather(*(world.launches.start(StartEngine(preset="tiny")) for _ in range(2)))
 
     assert {one.port for one in both} == {100, 101}
+
+
+async def test_any_free_port_is_none_that_an_engine_has_which_does_not_listen_yet(world: World) -> None:
+    first, second = [await world.launches.start(StartEngine(preset="anywhere")) for _ in range(2)]
+
+    assert first.port != second.port
+    assert set(world.launcher.alive) == {first.engine_id, second.engine_id}
 
 
 async def test_a_start_that_another_control_plane_made_first_is_a_conflict(world: World) -> None:

@@ -1,28 +1,21 @@
 """Which TCP ports of this machine are free."""
 
-import socket
+from collections.abc import Collection
+
+from sage_chassis import ports
+from sage_contracts.errors import Conflict
 
 
 class LocalPorts:
     def is_free(self, host: str, port: int) -> bool:
         try:
-            with _bound(host, port):
-                return True
+            ports.listening(host, port).close()
         except OSError:
             return False
+        return True
 
-    def any_free(self, host: str) -> int:
-        with _bound(host, 0) as listener:
-            return int(listener.getsockname()[1])
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, proto)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    def any_free(self, host: str, *, but: Collection[int]) -> int:
+        for port in ports.candidates():
+            if port not in but and self.is_free(host, port):
+                return port
+        raise Conflict(f"no free port was found at {host}: ask for one", param="port")

@@ -314,7 +314,7 @@ class Launches:
                 raise Conflict(f"port {wanted} is in use", param="port")
             return wanted
         if preset.ports is None:
-            return self._ports.any_free(self._host)
+            return self._ports.any_free(self._host, but=taken)
         first, last = preset.ports
         for port in range(first, last + 1):
             if port not in taken and self._ports.is_free(self._host, port):

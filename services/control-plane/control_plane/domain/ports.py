@@ -1,6 +1,6 @@
 """What the control-plane needs from outside."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -151,7 +151,9 @@ class Ports(Protocol):
 
     def is_free(self, host: str, port: int) -> bool: ...
 
-    def any_free(self, host: str) -> int: ...
+    def any_free(self, host: str, *, but: Collection[int]) -> int:
+        """A free port that is none of `but`, which engines have that may not listen yet. Raises Conflict."""
+        ...
 
 
 class GPUs(Protocol):
