@@ -1,6 +1,8 @@
 """Gateways and session-stores together, over one Valkey: nothing faked but engines, documents and the fleet."""
 
 import asyncio
+import signal
+import time
 import uuid
 from contextlib import AsyncExitStack
 
@@ -10,7 +12,7 @@ import pytest
 from tests.chat_gateway.replicas import legal, pair, store
 from tests.chat_gateway.stack import CHAT, chat_body, first_frames, gateway, within
 from tests.fakes.engine import FakeEngine, Script
-from tests.fakes.redis_server import RedisServer, redis_server
+from tests.fakes.redis_server import AWAY_SECONDS, RedisServer, redis_server
 
 pytestmark = pytest.mark.slow
 
@@ -212,6 +214,31 @@ async def test_redis_that_restarts_between_open_and_commit_loses_nothing() -> No
             said = await both.said()
 
     assert (answer.done, said) == (True, ["a", "You said: a"])
+
+
+async def test_redis_that_hangs_is_told_of_within_two_seconds_by_who_begins_and_by_who_waits() -> None:
+    engine = FakeEngine()
+    with redis_server() as redis:
+        async with pair(redis, engine) as both:
+            engine.gate.clear()
+            first = asyncio.create_task(both.chat("first"))
+            await within(engine.asked)
+            waiting = asyncio.create_task(both.chat("waits", gate=1))
+            await asyncio.wait({waiting}, timeout=0.5)
+            redis.signal(signal.SIGSTOP)
+            began = time.monotonic()
+            keyed = [
+                both.chat("a", on_conflict=conflict, headers=dict(KEY)) for conflict in ("queue", "reject", "fork")
+            ]
+            answers = await asyncio.gather(waiting, *keyed)
+            seconds = time.monotonic() - began
+            redis.signal(signal.SIGCONT)
+            engine.gate.set()
+            await first
+            after = await both.chat("after")
+
+    assert [(one.status, one.headers["retry-after"]) for one in answers] == [(503, "2")] * 4
+    assert (seconds < AWAY_SECONDS, after.status) == (True, 200)
 
 
 async def test_a_session_deleted_while_it_is_answered_stays_deleted(shared_redis: RedisServer) -> None:

@@ -17,7 +17,7 @@ from sage_contracts import sessions as wire
 from sage_contracts.errors import SageError, SessionNotFound
 from sage_contracts.fleet import Fleet, FleetEngine
 from sage_contracts.index import Found, Passage, SearchRequest, Source
-from sage_contracts.service import Readiness
+from sage_contracts.service import Alive, Readiness
 from sage_contracts.sessions import Message, NewMessage, Session, Stats, Summary
 from tests.fakes import turns
 from tests.fakes.cluster import serve
@@ -42,6 +42,8 @@ class FakeServices:
         self.turns = FakeTurns(self.sessions)
         self.search_gate = asyncio.Event()
         self.search_gate.set()
+        self.alive_gate = asyncio.Event()
+        self.alive_gate.set()
         self.readiness: service_wire.ReadinessStatus = "ready"
 
     def serves(
@@ -185,4 +187,9 @@ def _others(fakes: FakeServices) -> list[Any]:
     async def readyz() -> Readiness:
         return Readiness(service="fake", version="0", status=fakes.readiness, checks={})
 
-    return [fleet, search, readyz]
+    @get(service_wire.LIVEZ.route)
+    async def livez() -> Alive:
+        await fakes.alive_gate.wait()
+        return Alive(service="fake", version="0")
+
+    return [fleet, search, readyz, livez]

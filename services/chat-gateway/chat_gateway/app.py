@@ -16,7 +16,7 @@ from chat_gateway.adapters.indexed_passages import IndexedPassages
 from chat_gateway.adapters.neighbours import ServiceNeighbours
 from chat_gateway.adapters.openai_engine import OpenAIEngines, Patience, engine_session
 from chat_gateway.adapters.redis_load import EVERY_SECONDS, RedisLoad
-from chat_gateway.adapters.session_history import SessionHistory
+from chat_gateway.adapters.session_history import ANSWER_SECONDS, SessionHistory
 from chat_gateway.domain.choosing import Chooser
 from chat_gateway.domain.completions import Completions
 from chat_gateway.domain.dispatching import Dispatch
@@ -157,7 +157,7 @@ def _dispatch(config: Settings, fleet: Fleet, loads: Loads, engines: OpenAIEngin
 
 def _services(config: Settings, http: aiohttp.ClientSession) -> Services:
     return Services(
-        store=ServiceClient(http, config.session_store_url, name="session-store"),
+        store=ServiceClient(http, config.session_store_url, name="session-store", timeout=ANSWER_SECONDS),
         indexer=ServiceClient(http, config.rag_indexer_url, name="rag-indexer", timeout=config.rag_seconds),
         control_plane=ServiceClient(
             http, config.control_plane_url, name="control-plane", timeout=CONTROL_PLANE_SECONDS

@@ -46,7 +46,7 @@ SERVICE = "session-store"
 
 SWEEP_SECONDS = 30.0
 
-RECALL_SECONDS = 2.0
+RECALL_SECONDS = 1.2
 """How long a turn waits for the rag-indexer before it goes on with the window alone."""
 
 

@@ -75,15 +75,36 @@ async def test_a_turn_that_finds_itself_under_way_waits_for_itself(conflict: OnC
     assert answered.content == "because"
 
 
-async def test_a_store_that_hangs_is_known_of_in_the_time_of_a_call() -> None:
-    async with history(answer_seconds=0.2) as (turns, services):
+@pytest.mark.parametrize("digest", [None, "d"])
+@pytest.mark.parametrize("conflict", ["queue", "reject", "fork"])
+async def test_a_store_that_hangs_is_known_of_in_the_time_of_a_call(conflict: OnConflict, digest: str | None) -> None:
+    async with history(answer_seconds=0.1) as (turns, services), asyncio.timeout(5):
         services.turns.open_gate.clear()
-        began = time.monotonic()
         with pytest.raises(ServiceUnavailable):
-            await turns.open("s", opening("a", wait=60.0))
+            await turns.open("s", opening("a", conflict, wait=60.0, digest=digest))
         services.turns.open_gate.set()
 
-    assert time.monotonic() - began < 5
+
+async def test_a_store_that_hangs_while_a_turn_waits_in_line_is_known_of_too() -> None:
+    async with history(answer_seconds=0.2) as (turns, services), asyncio.timeout(5):
+        await turns.open("s", opening("a"))
+        second = asyncio.create_task(turns.open("s", opening("b", wait=60.0)))
+        await services.turns.asked_to_wait.wait()
+        services.alive_gate.clear()
+        with pytest.raises(ServiceUnavailable):
+            await second
+        services.alive_gate.set()
+
+
+async def test_a_turn_waits_in_line_for_longer_than_a_call_may_take() -> None:
+    async with history(answer_seconds=0.1) as (turns, services):
+        first = await turns.open("s", opening("a"))
+        second = asyncio.create_task(turns.open("s", opening("b", wait=60.0)))
+        await services.turns.asked_to_wait.wait()
+        await asyncio.wait({second}, timeout=0.4)
+        await turns.commit("s", commit(token=first.token))
+
+        assert (await second).token > first.token
 
 
 async def test_a_commit_is_sent_again_until_the_store_is_back() -> None:

@@ -1,6 +1,8 @@
 """Chats that are remembered."""
 
 import asyncio
+import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ from sage_contracts.sse import DONE
 from tests.chat_gateway.stack import CHAT, Gateway, chat_body, first_frames, gateway, within
 from tests.fakes.cluster import free_port
 from tests.fakes.engine import FakeEngine, Script
-from tests.fakes.redis_server import RedisServer
+from tests.fakes.redis_server import AWAY_SECONDS, RedisServer
 
 
 def told(gate: Gateway, session_id: str = "s1") -> list[tuple[str, Any]]:
@@ -273,3 +275,31 @@ async def test_many_that_leave_at_once_disturb_nobody(shared_redis: RedisServer)
         for name in names:
             assert told(gate, name)[0] == ("user", name)
             assert f"You said: {name}".startswith(told(gate, name)[1][1])
+
+
+@pytest.mark.slow
+async def test_a_store_that_accepts_and_never_answers_is_told_of_within_two_seconds(shared_redis: RedisServer) -> None:
+    engine = FakeEngine()
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        async with gateway(shared_redis, engine, session_store_url=url) as gate:
+            chats = [
+                gate.chat(session_id="s1", on_conflict=conflict, stream=streams, headers=headers)
+                for conflict in ("queue", "reject", "fork")
+                for streams in (True, False)
+                for headers in ({}, {"Idempotency-Key": "k1"})
+            ]
+            others = [
+                gate.post("/api/chat/message", {"message": "hello", "session_id": "s1"}),
+                gate.post("/api/chat/sessions", {}),
+                gate.get("/api/chat/sessions"),
+                gate.get("/api/chat/sessions/s1"),
+                gate.send("DELETE", "/api/chat/sessions/s1"),
+            ]
+            began = time.monotonic()
+            answers = await asyncio.gather(*chats, *others)
+            seconds = time.monotonic() - began
+
+    told = {(one.status, one.code, one.headers["retry-after"]) for one in answers}
+    assert told == {(503, "service_unavailable", "1")}
+    assert (seconds < AWAY_SECONDS, engine.seen) == (True, [])

@@ -1,16 +1,19 @@
 """Conversations, kept by session-store."""
 
 import asyncio
+from typing import NoReturn
 
 from msgspec import structs
 
 from chat_gateway.domain.ports import History
 from sage_chassis.client import ServiceClient
-from sage_contracts import turns
+from sage_contracts import service, turns
+from sage_contracts.call import Empty
 from sage_contracts.errors import SessionBusy, StoreFull, Unavailable
 from sage_contracts.turns import CommitTurn, HeldTurn, OpenTurn, TurnOpened
 
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 1.9
+"""In which the store must answer, so that a client knows within two seconds. Its own limit for Redis is shorter."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
@@ -32,14 +35,31 @@ class SessionHistory(History):
 
         A turn that waits for nobody else may still find itself under way, where its client has named it.
         """
-        if turn.on_conflict != "queue" and turn.digest is not None:
-            return await self._opened(session_id, turn)
         try:
             return await self._opened(session_id, structs.replace(turn, wait_seconds=0.0))
         except SessionBusy:
-            if turn.on_conflict != "queue" or not turn.wait_seconds:
+            may_wait = turn.on_conflict == "queue" or turn.digest is not None
+            if not may_wait or not turn.wait_seconds:
                 raise
-        return await self._opened(session_id, turn)
+        return await self._in_line(session_id, turn)
+
+    async def _in_line(self, session_id: str, turn: OpenTurn) -> TurnOpened:
+        """The store says nothing to who waits; meanwhile it is asked whether it is there."""
+        opening = asyncio.ensure_future(self._opened(session_id, turn))
+        watching = asyncio.ensure_future(self._until_silent())
+        try:
+            await asyncio.wait({opening, watching}, return_when=asyncio.FIRST_COMPLETED)
+            return opening.result() if opening.done() else watching.result()
+        finally:
+            opening.cancel()
+            watching.cancel()
+            await asyncio.gather(opening, watching, return_exceptions=True)
+
+    async def _until_silent(self) -> NoReturn:
+        """Raises ServiceUnavailable when the store does not answer in time."""
+        while True:
+            await asyncio.sleep(self._answer_seconds / 2)
+            await self._store.call(service.LIVEZ, Empty(), timeout=self._answer_seconds)
 
     async def _opened(self, session_id: str, turn: OpenTurn) -> TurnOpened:
         seconds = turn.wait_seconds + self._answer_seconds
