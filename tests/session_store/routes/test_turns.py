@@ -20,7 +20,8 @@ from sage_contracts.errors import (
     SessionNotFound,
     TurnLost,
 )
-from tests.session_store.parts import Clock, Desk, exchange, said, texts
+from sage_contracts.recollections import Recalled
+from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, exchange, said, texts
 
 TURNS = "/internal/sessions/s1/turns"
 
@@ -176,6 +177,41 @@ async def test_a_client_that_leaves_the_line_keeps_nobody_waiting(desk: Desk, st
     third = await opened(store, "3", wait_seconds=2.0)
 
     assert texts(third.context.messages) == ["q1", "a1"]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_turn_whose_memory_fails_or_whose_client_leaves_meanwhile_keeps_nobody_waiting(
+    place: Store, fails: bool
+) -> None:
+    class Recollections(ListedRecollections):
+        asked = asyncio.Event()
+
+        async def recall(self, *_: object, **__: object) -> list[Recalled]:
+            if self.asked.is_set():
+                return []
+            self.asked.set()
+            if fails:
+                raise OSError("broken")
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    recollected = Recollections()
+    desk = desk_over(place, backend="vdb", max_dialogs=1, recollected=recollected)
+    for name in ("1", "2"):
+        await desk.told("s1", name, exchange(f"q{name}"))
+    opening = asyncio.create_task(
+        desk.turns.open("local", "s1", turn_wire.OpenTurn(turn_id="3", messages=[said("user", "q3")], question="q3"))
+    )
+    await recollected.asked.wait()
+    if not fails:
+        opening.cancel()
+    with pytest.raises(OSError if fails else asyncio.CancelledError):
+        await opening
+    await desk.turns.close()
+
+    next_one = await desk.turns.open("local", "s1", turn_wire.OpenTurn(turn_id="4", wait_seconds=0))
+
+    assert next_one.turn_id == "4"
+    assert texts((await desk.sessions.read("local", "s1")).messages) == ["q1", "an answer", "q2", "an answer"]
 
 
 async def test_a_turn_may_go_on_in_a_branch_of_its_own(store: ServiceClient) -> None:

@@ -75,12 +75,18 @@ class Turns:
         BranchNotFound, and Conflict when a turn of this id cannot be taken up again.
         """
         key = key_of(owner, session_id)
-        opened = await self._tried(key, self._opening(asked), asked.wait_seconds)
+        opening = self._opening(asked)
+        opened = await self._tried(key, opening, asked.wait_seconds)
         if isinstance(opened, Answered):
             self._tally.turn("replayed")
             return _replayed(session_id, asked, opened, self._memories.usual.backend)
+        try:
+            told = await self._told(key, asked, opened)
+        except BaseException:
+            self._leave(key, opening, opened.window.branch)
+            raise
         self._tally.turn("opened")
-        return await self._told(key, asked, opened)
+        return told
 
     async def renew(self, owner: str, session_id: str, turn: wire.HeldTurn) -> wire.TurnRenewed:
         until_us = self._times.now_us + self._times.lease_us
