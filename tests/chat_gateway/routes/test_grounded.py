@@ -134,6 +134,23 @@ async def test_a_wish_for_a_workflow_is_told_that_those_are_coming(
     assert (answer.chunks[0] if streams else answer.body)["model"] == "sage-default"
 
 
+@pytest.mark.parametrize("fields", [{}, {"session_id": "s1"}])
+async def test_a_wish_for_a_workflow_needs_no_engine_and_used_no_token(
+    shared_redis: RedisServer, fields: dict[str, Any]
+) -> None:
+    wants: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    async with gateway(shared_redis, workflow_hint=True) as gate:
+        whole = await gate.chat(WISH, model="sage-default", **fields)
+        streamed = await gate.chat(WISH, model=None, **wants, **fields)
+        unasked = await gate.chat(WISH, model=None, stream=True, **fields)
+
+    none_used = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    assert [one.text for one in (whole, streamed, unasked)] == [COMING] * 3
+    assert (whole.body["usage"], streamed.chunks[-1]["usage"]) == (none_used, none_used)
+    assert streamed.chunks[-1]["choices"] == []
+    assert [chunk for chunk in unasked.chunks if "usage" in chunk] == []
+
+
 @pytest.mark.parametrize(
     ("flag", "model", "text"),
     [(False, "sage-default", WISH), (True, "tiny", WISH), (True, "sage-default", "How do I create a workflow?")],

@@ -173,6 +173,23 @@ async def test_a_grounded_answer_is_repeated_with_the_places_of_its_citations(
     assert (again.chunks if streams else [again.body])[0]["model"] == "sage-default"
 
 
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_repeat_does_not_wait_for_a_search_it_does_not_need(shared_redis: RedisServer, fails: bool) -> None:
+    engine = FakeEngine()
+    async with gateway(shared_redis, engine) as gate:
+        fields: dict[str, Any] = {"session_id": "s1", "rag": True, "headers": KEY}
+        first = await gate.chat("a", **fields)
+        if fails:
+            gate.services.failing["indexer"] = InvalidRequest("no such filter", param="filters")
+        else:
+            gate.services.search_gate.clear()
+        again = await asyncio.wait_for(gate.chat("a", **fields), 2)
+        gate.services.search_gate.set()
+
+    assert (again.text, again.headers["idempotency-replayed"]) == (first.text, "true")
+    assert (len(gate.services.searches), len(engine.seen)) == (1, 1)
+
+
 async def test_another_request_under_the_same_key_is_a_422(shared_redis: RedisServer) -> None:
     engine = FakeEngine()
     async with gateway(shared_redis, engine) as gate:

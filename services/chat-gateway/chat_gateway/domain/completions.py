@@ -23,14 +23,14 @@ from chat_gateway.domain.refusing import message_of, passed_on
 from chat_gateway.domain.relaying import relayed
 from chat_gateway.domain.replaying import replayed
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
-from chat_gateway.domain.requests import Ask, with_fields, without_retrieval
-from chat_gateway.domain.resolving import Route, Routes
+from chat_gateway.domain.requests import Ask, wants_usage, with_fields, without_retrieval
+from chat_gateway.domain.resolving import BUILT_IN, Route, Routes
 from chat_gateway.domain.turns import Answered, Turn, Turns, beside
 from chat_gateway.domain.workflows import hint_for, said
 from sage_contracts.chat import ModelPeek, PromptReceipt, Retrieval
 from sage_contracts.errors import SageError, UpstreamError
 from sage_contracts.fleet import EngineKind
-from sage_contracts.names import MEMORY_HEADER, RECEIPT_HEADER
+from sage_contracts.names import DEFAULT_MODEL, MEMORY_HEADER, RECEIPT_HEADER
 
 CHAT_PATH = "/chat/completions"
 _PATHS: Mapping[Operation, str] = {
@@ -81,9 +81,9 @@ class Completions:
         Every failure before the first byte is raised; later ones are raised by the stream. Cancelled, it leaves the
         engine at once.
         """
-        route = self._routes.resolve(ask.model, "llm")
+        hint = self._hint(ask)
+        route = self._routes.resolve(ask.model, "llm") if hint is None else BUILT_IN
         measured = Measured("chat", route.label, self._meter, self._clock)
-        hint = hint_for(ask.messages) if self._hints_at_workflows and route.is_pipeline else None
         prepared = await self._prepared(ask if hint is None else without_retrieval(ask), route)
         trail = self._dispatch.trail(route)
         if isinstance(prepared, Answered):
@@ -94,7 +94,8 @@ class Completions:
             if hint is None:
                 opened = await self._dispatch.open(route, Sending(CHAT_PATH, prepared.body, ask.streamed, wish), trail)
             else:
-                opened = Opened(said(hint, model=route.asked, streamed=ask.streamed), "none", trail, over=_nobody_waits)
+                sentence = said(hint, model=route.asked, streamed=ask.streamed, with_usage=wants_usage(ask.raw))
+                opened = Opened(sentence, "none", trail, over=_nobody_waits)
             headers = {**_told(trail, wanted=ask.explained), **prepared.headers}
             if not prepared.is_read and not route.is_pipeline:
                 return await _plain(opened, measured, headers)
@@ -114,11 +115,16 @@ class Completions:
             opened = await self._dispatch.open(route, sending, trail)
             return await _plain(opened, measured, _told(trail, wanted=explained))
 
+    def _hint(self, ask: Ask) -> str | None:
+        is_meant = self._hints_at_workflows and (ask.model or DEFAULT_MODEL) == DEFAULT_MODEL
+        return hint_for(ask.messages) if is_meant else None
+
     async def _prepared(self, ask: Ask, route: Route) -> _Prepared | Answered:
+        """What has a key may be answered already: nothing is looked up before that is known."""
         retrieval = ask.retrieval if ask.retrieval is not None else _by_default(ask, route)
         opening = self._turn(ask, route, grounded=retrieval is not None)
         grounds: Grounds | None = None
-        if retrieval is None or not question_of(ask.messages):
+        if retrieval is None or not question_of(ask.messages) or ask.turn.key is not None:
             turn = await opening
         else:
             turn, grounds = await beside(opening, self._grounds(ask.messages, retrieval, ask, route))

@@ -4,26 +4,18 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from chat_gateway.domain.ports import Whole
 from chat_gateway.domain.refusing import JSON
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
-from chat_gateway.domain.requests import Ask
+from chat_gateway.domain.requests import Ask, wants_usage
 from chat_gateway.domain.turns import Answered, session_headers
 from sage_contracts.names import REPLAYED_HEADER
 from sage_contracts.sessions import Message
 from sage_contracts.sse import DONE, event
 
 Told = dict[str, Any]
-
-
-class _StreamOptions(Struct, frozen=True):
-    include_usage: bool | None = None
-
-
-class _Peek(Struct, frozen=True):
-    stream_options: _StreamOptions | None = None
 
 
 def replayed(answered: Answered, ask: Ask, *, model: str, told: Mapping[str, str]) -> Reply:
@@ -34,7 +26,7 @@ def replayed(answered: Answered, ask: Ask, *, model: str, told: Mapping[str, str
     """
     headers = {**told, **session_headers(answered.session_id, answered.branch), REPLAYED_HEADER: "true"}
     if ask.streamed:
-        return StreamReply(_frames(answered.message, model, with_usage=_wants_usage(ask.raw)), headers)
+        return StreamReply(_frames(answered.message, model, with_usage=wants_usage(ask.raw)), headers)
     return WholeReply(Whole(200, JSON, msgspec.json.encode(_whole(answered.message, model))), headers)
 
 
@@ -77,11 +69,3 @@ def _head(message: Message, model: str, kind: str) -> Told:
         "created": kept.get("created", int(message.timestamp.timestamp())),
         "model": model,
     }
-
-
-def _wants_usage(raw: bytes) -> bool:
-    try:
-        options = msgspec.json.decode(raw, type=_Peek).stream_options
-    except msgspec.ValidationError:
-        return False
-    return bool(options and options.include_usage)

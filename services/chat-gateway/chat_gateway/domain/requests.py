@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from chat_gateway.domain.turns import NO_WISH, TurnWish
 from sage_contracts import names
@@ -12,6 +13,14 @@ from sage_contracts.chat import ChatPeek, Retrieval
 
 OWN_FIELDS = ("session_id", "session_branch", "on_conflict", "rag")
 """Ours alone: no engine sees them."""
+
+
+class _StreamOptions(Struct, frozen=True):
+    include_usage: bool | None = None
+
+
+class _Peek(Struct, frozen=True):
+    stream_options: _StreamOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,15 @@ def digest_of(fields: dict[str, Any]) -> str:
 
 def without_retrieval(ask: Ask) -> Ask:
     return replace(ask, retrieval=None, refuses_retrieval=True)
+
+
+def wants_usage(raw: bytes) -> bool:
+    """Whether the client asks for the usage at the end of its stream."""
+    try:
+        options = msgspec.json.decode(raw, type=_Peek).stream_options
+    except msgspec.ValidationError:
+        return False
+    return bool(options and options.include_usage)
 
 
 def with_fields(raw: bytes, **changed: object) -> bytes:

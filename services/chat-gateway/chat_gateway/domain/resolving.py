@@ -43,6 +43,10 @@ class Route:
         return self.asked == DEFAULT_MODEL
 
 
+BUILT_IN = Route(asked=DEFAULT_MODEL, model=DEFAULT_MODEL, kind="llm", label=DEFAULT_MODEL)
+"""For what the built-in assistant answers itself: no engine need be there."""
+
+
 class Routes:
     def __init__(self, fleet: Fleet, upstream: Upstream | None) -> None:
         self._fleet = fleet

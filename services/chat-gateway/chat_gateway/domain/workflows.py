@@ -13,6 +13,7 @@ from chat_gateway.domain.joining import PromptMessage
 from chat_gateway.domain.ports import Flow, Whole
 from chat_gateway.domain.refusing import JSON
 from sage_contracts import sse
+from sage_contracts.chat import Usage
 
 COMING = "Making a workflow from a description is coming to SAGE Gateway; it is not there yet, so nothing was created."
 COMING_IN_CHINESE = "SAGE Gateway 即将支持根据描述创建工作流\uff1b该功能目前尚未提供\uff0c因此没有创建任何内容。"
@@ -65,24 +66,34 @@ def _wishes(sentence: str) -> bool:
     return found is not None and not _SOMEBODY_ELSES.search(found["kind"])
 
 
-def said(sentence: str, *, model: str, streamed: bool) -> Whole | Flow:
-    """The sentence in the form in which an engine would have answered it."""
+def said(sentence: str, *, model: str, streamed: bool, with_usage: bool = False) -> Whole | Flow:
+    """
+    The sentence in the form in which an engine would have answered it. Its usage is none: no engine was asked.
+
+    `with_usage` tells it in a stream too.
+    """
     head: dict[str, Any] = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
     if streamed:
-        return _Sentence(head | {"object": "chat.completion.chunk"}, sentence)
+        return _Sentence(head | {"object": "chat.completion.chunk"}, sentence, with_usage=with_usage)
     message = {"role": "assistant", "content": sentence}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return Whole(200, JSON, msgspec.json.encode(head | {"object": "chat.completion", "choices": [choice]}))
+    return Whole(
+        200, JSON, msgspec.json.encode(head | {"object": "chat.completion", "choices": [choice], "usage": Usage()})
+    )
 
 
 class _Sentence(Flow):
-    def __init__(self, head: dict[str, Any], sentence: str) -> None:
+    def __init__(self, head: dict[str, Any], sentence: str, *, with_usage: bool) -> None:
         self._head = head
         self._sentence = sentence
+        self._with_usage = with_usage
 
     async def pieces(self) -> AsyncIterator[bytes]:
         delta = {"role": "assistant", "content": self._sentence}
-        yield self._frame(delta, None) + self._frame({}, "stop") + sse.DONE
+        yield self._frame(delta, None) + self._frame({}, "stop")
+        if self._with_usage:
+            yield sse.event({**self._head, "choices": [], "usage": Usage()})
+        yield sse.DONE
 
     async def finish(self) -> None:
         """There is no connection behind it."""
