@@ -120,8 +120,10 @@ class Modelled:
             if under is not None and under.turn == new.turn:
                 new = replace(new, began=under.began, forked_from=under.forked_from, undone=under.undone)
             elif under is not None and not self._put_back(name, under):
-                new = replace(new, undone=None if under.asked else new.undone)
-                self._keep_unanswered(name, under)
+                kept = self._keep_unanswered(name, under)
+                if new.undone is not None:
+                    cut, said = new.undone
+                    new = replace(new, undone=(cut, said + kept))
             self.under[name] = new
         self._touch(now)
         return name
@@ -171,7 +173,10 @@ class Modelled:
     def _before(self, name: str, known: Known | None) -> tuple[Said, ...]:
         """The branch without the turn that is taken back."""
         said = self.branches[name]
-        return said if known is None else said[: len(said) - len(known.said)]
+        if known is None:
+            return said
+        first = next(index for index in range(len(said), -1, -1) if said[index : index + len(known.said)] == known.said)
+        return said[:first] + said[first + len(known.said) :]
 
     def _put_back(self, name: str, under: Under) -> bool:
         if under.undone is None:
@@ -180,13 +185,13 @@ class Modelled:
         self.undo[name] = under.turn
         return True
 
-    def _keep_unanswered(self, name: str, under: Under) -> None:
+    def _keep_unanswered(self, name: str, under: Under) -> tuple[Said, ...]:
         kept = tuple(replace(one, answered=False) for one in under.asked)
-        if not kept:
-            return
-        self._append(name, kept)
-        self.known[under.turn] = Known(under.digest, name, "unanswered", kept, len(self.branches[name]))
-        self.undo[name] = under.turn
+        if kept:
+            self._append(name, kept)
+            self.known[under.turn] = Known(under.digest, name, "unanswered", kept, len(self.branches[name]))
+            self.undo[name] = under.turn
+        return kept
 
     def _append(self, name: str, said: tuple[Said, ...]) -> None:
         self.branches[name] += said

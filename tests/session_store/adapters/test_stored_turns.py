@@ -388,6 +388,27 @@ async def test_a_turn_cut_short_stays_as_it_was_when_it_is_not_answered_again_ei
     assert await contents(place) == ["one", "eins", "two", "zwei"]
 
 
+@pytest.mark.parametrize("again", ["abandoned", "lapsed"])
+async def test_a_turn_cut_short_stays_when_what_nobody_answered_is_kept_behind_it(place: Store, again: str) -> None:
+    await told(place, "1", "one", "eins")
+    await told(place, "2", "two", "zw", digest="d", metadata={"finish_reason": "interrupted"})
+    await opened(place, opening("3", "three"))
+    begun = await opened(place, opening("2", "two", digest="d", opener="again", now_us=NOW + LEASE))
+    assert texts(begun.window.tail) == ["one", "eins", "three"]
+    if again == "abandoned":
+        await place.turns.abandon(key(), Held("2", begun.token, "main"))
+    other = await opened(place, opening("4", now_us=NOW + 2 * LEASE))
+    await place.turns.abandon(key(), Held("4", other.token, "main"))
+
+    assert texts(other.window.tail) == await contents(place) == ["one", "eins", "two", "zw", "three"]
+    assert (other.window.total, other.window.instructions) == (5, 1)
+    assert await place.sessions.totals("local") == Totals(1, 5)
+    begun = await opened(place, opening("2", "two", digest="d", now_us=NOW + 2 * LEASE))
+    assert texts(begun.window.tail) == ["one", "eins", "three"]
+    await place.turns.commit(key(), Held("2", begun.token, "main"), answered("2", "two", "zwei"))
+    assert await contents(place) == ["one", "eins", "three", "two", "zwei"]
+
+
 async def test_an_answer_that_comes_after_its_turn_was_put_back_cut_short_is_lost(place: Store) -> None:
     await told(place, "1", "one", "ei", digest="d", metadata={"finish_reason": "interrupted"})
     again = await opened(place, opening("1", "one", digest="d", opener="again"))

@@ -5,6 +5,7 @@ from typing import Literal
 
 from session_store.adapters.memory_log import HeldTurn, Log, Undone
 from session_store.adapters.memory_sessions import MemorySessions
+from session_store.domain import ranges as within
 from session_store.domain.branches import BranchState
 from session_store.domain.openings import (
     BRANCHES_AT_MOST,
@@ -64,8 +65,7 @@ class MemoryTurns:
             log.save(name, undo)
             del log.known[opening.turn_id], log.undo[name]
         if held is not None and not is_its_own and not log.put_back(name, held):
-            undone = None if held.opening.messages else undone
-            _keep_unanswered(log, name, held.opening)
+            undone = _keep_unanswered(log, name, held.opening, undone)
         log.waiting.pop((name, opening.opener), None)
         log.tokens += 1
         until_us = opening.now_us + opening.lease_us
@@ -217,11 +217,12 @@ def _forked(log: Log, name: str, undo: BranchState | None) -> str:
     return fork
 
 
-def _keep_unanswered(log: Log, name: str, asked: Opening) -> None:
+def _keep_unanswered(log: Log, name: str, asked: Opening, undone: Undone | None) -> Undone | None:
+    """It stands behind what was undone, if that is put back, and in its place if not."""
     if asked.auto_title and not log.record.auto_title:
         log.record = replace(log.record, auto_title=asked.auto_title)
     if not asked.messages:
-        return
+        return undone
     before = log.branch(name) or BranchState()
     turn = NewTurn(
         turn_id=asked.turn_id, messages=asked.messages, now_us=asked.now_us, instructions=len(asked.messages)
@@ -229,6 +230,11 @@ def _keep_unanswered(log: Log, name: str, asked: Opening) -> None:
     part = log.append(name, turn)
     log.learn(name, asked.turn_id, part, "unanswered", asked.digest)
     log.undo[name] = (asked.turn_id, before)
+    if undone is None:
+        return None
+    state = undone.state
+    cut = replace(state, ranges=within.joined(state.ranges, part), untold=state.untold + turn.instructions)
+    return Undone(undone.known, cut, log.branch(name) or before)
 
 
 def _held(log: Log, held: Held) -> HeldTurn | None:

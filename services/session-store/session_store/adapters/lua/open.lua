@@ -135,10 +135,15 @@ if held then
       redis.call('HSETNX', meta, 'auto_title', title)
     end
     if #asked > 0 then
-      undone = nil
       local first = append(branch, asked)
       branch.untold = branch.untold + #asked
       save(name, branch)
+      if undone then
+        local cut = branch_from(unpack(cmsgpack.unpack(undone), 3))
+        extend(cut, first, first + #asked)
+        cut.untold = cut.untold + #asked
+        undone = cmsgpack.pack({seen, turn .. ' ' .. branch_as_text(branch), branch_as_text(cut)})
+      end
       learn(held.turn, first, branch, 'u', held.digest, name, limit)
       redis.call('HSET', meta, 'undo:' .. name, held.turn .. ' ' .. before)
     end

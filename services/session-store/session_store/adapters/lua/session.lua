@@ -85,21 +85,25 @@ local function kept_for(ttl)
   end
 end
 
--- Put messages behind the log and onto the branch; answers the position of the first.
-local function append(branch, messages)
-  for first = 1, #messages, 500 do
-    redis.call('RPUSH', log, unpack(messages, first, math.min(first + 499, #messages)))
-  end
-  local behind = redis.call('HINCRBY', meta, 'appended', #messages)
-  local first = behind - #messages
+-- Put a part of the log onto the branch.
+local function extend(branch, first, behind)
   local last = branch.ranges[#branch.ranges]
   if last and last[2] == first then
     last[2] = behind
   else
     table.insert(branch.ranges, {first, behind})
   end
-  branch.messages = branch.messages + #messages
-  return first
+  branch.messages = branch.messages + behind - first
+end
+
+-- Put messages behind the log and onto the branch; answers the position of the first.
+local function append(branch, messages)
+  for first = 1, #messages, 500 do
+    redis.call('RPUSH', log, unpack(messages, first, math.min(first + 499, #messages)))
+  end
+  local behind = redis.call('HINCRBY', meta, 'appended', #messages)
+  extend(branch, behind - #messages, behind)
+  return behind - #messages
 end
 
 -- The branch's newest messages, oldest first.
