@@ -27,6 +27,10 @@ UNANSWERED = "unanswered"
 """`metadata.status` of what was asked in a turn that nobody committed."""
 
 
+MESSAGES_A_TURN = 1_000
+"""At most so many messages are asked in a turn, and at most so many are stored with it, the answer among them."""
+
+
 class OpenTurn(Struct, frozen=True, kw_only=True):
     """
     `messages` are what is asked now: those of the request behind its last answer. They are stored as pending.

@@ -31,6 +31,7 @@ def test_tool_calls_count_too() -> None:
         (2048, 100, None, 0, 2048 - 100 - 512),
         (8192, 100, 500, 1200, 8192 - 100 - 500 - 1200),
         (2048, 3000, None, 0, 0),
+        (2048, 100, -1, 0, 2048 - 100 - 512),
     ],
 )
 def test_history_gets_what_is_left(

@@ -131,6 +131,13 @@ def stored(*told: Said) -> list[Message]:
             id="a call without result is left out",
         ),
         pytest.param(
+            [u("1"), a("hm", tool_calls=[{"id": {"c": 1}}, {"id": [1]}, {"id": 1}])],
+            [u("2")],
+            [u("1"), a("hm"), u("2")],
+            [u("2")],
+            id="a call whose id is none has no result",
+        ),
+        pytest.param(
             [u("1"), a("wait", tool_calls=calls("c", "d")), result("c")],
             [u("2")],
             [u("1"), a("wait"), u("2")],

@@ -86,6 +86,16 @@ async def test_a_turn_is_opened_with_what_is_asked_now() -> None:
     assert (asked.branch, asked.on_conflict, asked.budget_tokens, asked.model) == ("fork-1", "reject", 99, "m")
 
 
+async def test_more_than_a_turn_can_store_is_refused_before_it_is_asked_and_the_turn_given_back() -> None:
+    bench = Bench()
+    told = [{"role": "assistant" if number % 2 else "user", "content": f"{number}"} for number in range(1_001)]
+    with pytest.raises(InvalidRequest, match="1001 are new to the session, and a turn has at most 1000"):
+        await bench.open(*told)
+    await bench.errands.settled()
+
+    assert [one.token for one in bench.history.abandoned] == [7]
+
+
 async def test_turns_without_a_key_have_names_of_their_own() -> None:
     bench = Bench()
     await bench.opened()

@@ -4,9 +4,9 @@ import pytest
 
 from sage_contracts import sessions as wire
 from sage_contracts.errors import InvalidRequest, SessionNotFound
+from sage_contracts.turns import MESSAGES_A_TURN
 from session_store.domain.records import Place, cursor_of, place_of
 from session_store.domain.sessions import EXPIRED_AT_ONCE, SEARCHED_AT_MOST
-from session_store.domain.stamping import MESSAGES_A_TURN
 from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, said
 
 

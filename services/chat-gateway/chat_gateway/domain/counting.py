@@ -20,10 +20,14 @@ def tokens_of(messages: Iterable[dict[str, Any]]) -> int:
 
 
 def history_budget(window: int | None, incoming: int, answer: int | None, reserved: int) -> int | None:
-    """What is left of an engine's window for the history; None where the window is not known."""
+    """
+    What is left of an engine's window for the history; None where the window is not known.
+
+    An `answer` of no length, such as the -1 of llama.cpp, leaves it open.
+    """
     if window is None:
         return None
-    kept_free = answer if answer is not None else min(DEFAULT_ANSWER_TOKENS, window // 4)
+    kept_free = answer if answer is not None and answer > 0 else min(DEFAULT_ANSWER_TOKENS, window // 4)
     return max(0, window - incoming - kept_free - reserved)
 
 

@@ -208,5 +208,7 @@ def _consistent(history: Sequence[PromptMessage], new: Sequence[PromptMessage]) 
     return kept
 
 
-def _call_id(call: object) -> object:
-    return call.get("id") if isinstance(call, dict) else None
+def _call_id(call: dict[str, Any]) -> str | None:
+    """Anything else than text is no id: no result names it."""
+    name = call.get("id")
+    return name if isinstance(name, str) else None

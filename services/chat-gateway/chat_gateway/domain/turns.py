@@ -14,10 +14,10 @@ from chat_gateway.domain.grounding import MAX_QUESTION, question_of
 from chat_gateway.domain.joining import Joined, PromptMessage, asked_now, instructions, joined, stored_form
 from chat_gateway.domain.ports import History, Meter, TurnEnd
 from chat_gateway.domain.reading import Transcript
-from sage_contracts.errors import SageError, SessionNotFound, TurnLost, Unavailable
+from sage_contracts.errors import InvalidRequest, SageError, SessionNotFound, TurnLost, Unavailable
 from sage_contracts.names import BRANCH_HEADER, MAIN_BRANCH, SESSION_ID_HEADER
 from sage_contracts.sessions import Message, NewMessage
-from sage_contracts.turns import INTERRUPTED, CommitTurn, HeldTurn, OnConflict, OpenTurn, TurnOpened
+from sage_contracts.turns import INTERRUPTED, MESSAGES_A_TURN, CommitTurn, HeldTurn, OnConflict, OpenTurn, TurnOpened
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Turn:
         self.context = opened.context
         self.prompt: list[PromptMessage] = parts.prompt
         self.sent: list[PromptMessage] = parts.sent
-        self._held = HeldTurn(turn_id=opened.turn_id, token=opened.token, branch=opened.branch)
+        self._held = held_of(opened)
         self._new = [stored_form(message) for message in parts.new]
         self._turns = turns
         self._lease = turns.lease(self.session_id, self._held, opened.lease_seconds)
@@ -166,8 +166,23 @@ class Turns:
         if opened.answered is not None:
             self._meter.turn("replayed")
             return Answered(session_id, opened.branch, opened.answered)
+        try:
+            return self._turn(opened, incoming, budget_tokens)
+        except Exception:
+            self.errands.begin(self.given_back(session_id, held_of(opened)))
+            raise
+
+    def _turn(self, opened: TurnOpened, incoming: list[PromptMessage], budget_tokens: int | None) -> Turn:
+        """What cannot be stored is not asked: raises InvalidRequest for more messages than a turn may have."""
         told = opened.context
-        return Turn(opened, joined(told.messages, incoming, dropped=told.dropped, budget_tokens=budget_tokens), self)
+        parts = joined(told.messages, incoming, dropped=told.dropped, budget_tokens=budget_tokens)
+        if len(parts.new) >= MESSAGES_A_TURN:
+            raise InvalidRequest(
+                f"messages: {len(parts.new)} are new to the session, and a turn has at most {MESSAGES_A_TURN} with its "
+                "answer",
+                param="messages",
+            )
+        return Turn(opened, parts, self)
 
     def lease(self, session_id: str, held: HeldTurn, seconds: float) -> Lease:
         return Lease(lambda: self._history.renew(session_id, held), seconds, self.errands)
@@ -209,8 +224,7 @@ class Turns:
         except SageError:
             return
         if opened.answered is None:
-            held = HeldTurn(turn_id=opened.turn_id, token=opened.token, branch=opened.branch)
-            await self.given_back(session_id, held)
+            await self.given_back(session_id, held_of(opened))
 
 
 async def beside(
@@ -227,6 +241,10 @@ async def beside(
         if isinstance(turn, Turn):
             turn.abandon()
         raise
+
+
+def held_of(opened: TurnOpened) -> HeldTurn:
+    return HeldTurn(turn_id=opened.turn_id, token=opened.token, branch=opened.branch)
 
 
 def session_headers(session_id: str, branch: str) -> dict[str, str]:

@@ -6,14 +6,12 @@ import msgspec
 
 from sage_contracts.errors import InvalidRequest
 from sage_contracts.sessions import Message, NewMessage
-from sage_contracts.turns import INTERRUPTED, UNANSWERED
+from sage_contracts.turns import INTERRUPTED, MESSAGES_A_TURN, UNANSWERED
 from session_store.domain.instructions import in_force, instructs
 from session_store.domain.ports import Ids
 from session_store.domain.records import NewTurn
 from session_store.domain.titles import title_from
 from session_store.domain.views import message_of
-
-MESSAGES_A_TURN = 1_000
 
 
 def stamped(turn_id: str, messages: Sequence[NewMessage], *, ids: Ids, now_us: int) -> NewTurn:
