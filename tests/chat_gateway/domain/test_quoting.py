@@ -2,6 +2,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chat_gateway.domain.grounding import Grounds
 from chat_gateway.domain.quoting import Quoter
@@ -13,6 +15,32 @@ from tests.fakes.services import passage
 
 GROUNDS = Grounds([passage("Blue.", 1), passage("Red.", 2)], ["a.md", "b.md"])
 NOTHING = Grounds(reason="there is no index")
+
+
+JUNK = st.sampled_from([None, "", "x", 5, -1, 1.5, True, [], {}, [1], [{}], {"a": 1}])
+
+
+def odd(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return usual | usual | usual | JUNK
+
+
+def shape(required: str, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    told = {name: odd(one) for name, one in fields.items()}
+    return odd(st.fixed_dictionaries({required: told.pop(required)}, optional=told))
+
+
+FUNCTION = shape("name", name=st.just("f"), arguments=st.just("{}"))
+CALLS = st.lists(
+    shape("id", id=st.just("c"), index=st.just(0), type=st.just("function"), function=FUNCTION), max_size=2
+)
+SAID = shape(
+    "content", role=st.just("assistant"), content=st.just("a [1]"), tool_calls=CALLS, refusal=JUNK, context=JUNK
+)
+
+
+def choices(said: str) -> st.SearchStrategy[Any]:
+    choice = shape(said, **{said: SAID}, index=st.just(0), finish_reason=st.just("stop"))
+    return odd(st.lists(choice, max_size=2))
 
 
 class Scene:
@@ -206,3 +234,26 @@ def test_a_whole_answer_is_rewritten_at_once() -> None:
 
     assert (told["model"], message["content"], scene.transcript.text) == ("sage-default", *["Blue [1](a.md)."] * 2)
     assert (message["context"]["evidence"], len(message["annotations"])) == (True, 1)
+
+
+@given(st.lists(choices("delta"), max_size=3), choices("message"))
+def test_nothing_an_engine_may_say_breaks_its_reader(deltas: list[Any], message: Any) -> None:
+    scenes = [Scene(), Scene(NOTHING)]
+    for scene in scenes:
+        scene.read(*(sse.event({"id": "x", "model": "m", "choices": one}) for one in deltas))
+        scene.quoter.rest()
+        scene.quoter.rewrite_whole({"id": "x", "model": "m", "choices": message})
+
+    assert scenes[0].transcript.tool_calls == scenes[1].transcript.tool_calls
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_an_answer_in_parts_is_known_by_its_texts(streams: bool) -> None:
+    parts = [{"type": "thinking", "thinking": [{"text": "hm"}]}, {"type": "text", "text": "Blue"}, {"text": "."}]
+    scene = Scene(model=None)
+    if streams:
+        scene.read(frame({"content": parts}, finish="stop"))
+    else:
+        scene.quoter.rewrite_whole({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]})
+
+    assert (scene.transcript.text, scene.quoter.finished) == ("Blue.", True)

@@ -236,7 +236,8 @@ async def test_other_fields_of_a_remembered_chat_reach_the_engine(shared_redis: 
 
 
 @pytest.mark.parametrize(
-    "message", [{"role": "robot", "content": "x"}, {"content": "x"}, {"role": "user", "content": 1}]
+    "message",
+    [{"role": "robot", "content": "x"}, {"role": {}, "content": "x"}, {"content": "x"}, {"role": "user", "content": 1}],
 )
 async def test_a_message_that_cannot_be_stored_is_a_400(shared_redis: RedisServer, message: object) -> None:
     engine = FakeEngine()

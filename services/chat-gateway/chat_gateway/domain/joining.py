@@ -15,7 +15,7 @@ from sage_contracts.sessions import Message, NewMessage
 
 PromptMessage = dict[str, Any]
 
-_INSTRUCTING = frozenset({"system", "developer"})
+_INSTRUCTING = ("system", "developer")
 _KNOWN = frozenset({"role", "content", "name", "tool_calls", "tool_call_id"})
 _THE_STORES_OWN = frozenset(Message.__struct_fields__) - _KNOWN
 _NOT_TOLD_AGAIN = frozenset({"reasoning_content", "reasoning"})

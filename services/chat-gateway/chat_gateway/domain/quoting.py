@@ -6,11 +6,11 @@ import msgspec
 
 from chat_gateway.domain.citing import Citer
 from chat_gateway.domain.grounding import Grounds
-from chat_gateway.domain.reading import Chunk, Transcript, chunk_of, is_error
+from chat_gateway.domain.reading import Chunk, Transcript, chunk_of, index_of, is_error
 from sage_contracts.chat import Annotation, URLCitation, Usage
 from sage_contracts.sse import event
 
-_ENDS_WITH_SOURCES = frozenset({"stop", "length"})
+_ENDS_WITH_SOURCES = ("stop", "length")
 """Where a line of sources makes sense behind the text; not behind a tool call."""
 
 
@@ -118,7 +118,7 @@ class Quoter:
 
     def _opening(self, choice: dict[str, Any]) -> dict[str, Any] | None:
         """The sources, in the choice's first delta; in one of their own before it where it brings text already."""
-        index, delta = choice.get("index", 0), choice.get("delta")
+        index, delta = index_of(choice), choice.get("delta")
         if not isinstance(delta, dict) or index in self._quotations:
             return None
         self._quotations[index] = self._open[index] = Quotation(self._grounds)
@@ -132,7 +132,7 @@ class Quoter:
 
     def _rewrite(self, choice: dict[str, Any]) -> dict[str, Any] | None:
         """Change the choice's delta in place; the choice that must come before it, where it is the last one."""
-        index = choice.get("index", 0)
+        index = index_of(choice)
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return None
@@ -143,11 +143,11 @@ class Quoter:
         reason = choice.get("finish_reason")
         if not reason or self._open.pop(index, None) is None:
             return None
-        before = delta.pop("content", None) or ""
+        before = delta.pop("content") if isinstance(content, str) else ""
         return _tail(index, quotation, reason, before)
 
     def _rewrite_message(self, choice: dict[str, Any], message: dict[str, Any]) -> None:
-        quotation = self._quotations.setdefault(choice.get("index", 0), Quotation(self._grounds))
+        quotation = self._quotations.setdefault(index_of(choice), Quotation(self._grounds))
         content = message.get("content")
         if isinstance(content, str):
             message["content"] = quotation.feed(content) + quotation.finish(choice.get("finish_reason"))

@@ -85,7 +85,7 @@ class Transcript:
             self.completion = {"completion_id": name, **({"created": created} if isinstance(created, int) else {})}
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else []:
-            if isinstance(choice, dict) and choice.get("index", 0) == 0:
+            if isinstance(choice, dict) and index_of(choice) == 0:
                 self._read_choice(choice)
 
     @property
@@ -106,8 +106,7 @@ class Transcript:
         said = choice.get("delta") or choice.get("message")
         if not isinstance(said, dict):
             return
-        if isinstance(content := said.get("content"), str):
-            self._text.append(content)
+        self._text.append(text_of(said.get("content")))
         if len(said) > 1 or "content" not in said:
             self._read_others(said)
         calls = said.get("tool_calls")
@@ -190,6 +189,23 @@ class Recorder:
 
 class _UsagePeek(Struct):
     usage: Any = None
+
+
+def text_of(content: object) -> str:
+    """Of text and of parts: some servers answer in those, as where they tell what a model thought beside it."""
+    match content:
+        case str():
+            return content
+        case list():
+            texts = [part.get("text") for part in content if isinstance(part, dict)]
+            return "".join(text for text in texts if isinstance(text, str))
+        case _:
+            return ""
+
+
+def index_of(choice: dict[str, Any]) -> int:
+    """0 where it has none of its own."""
+    return index if isinstance(index := choice.get("index"), int) else 0
 
 
 def _as_text(told: object) -> str:
