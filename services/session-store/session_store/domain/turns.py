@@ -178,13 +178,14 @@ class Turns:
                         return found
                     case Refused():
                         raise refused(found, opening)
-                if found.is_itself or opening.on_conflict == "queue":
+                may_wait = found.is_itself or opening.on_conflict == "queue"
+                if may_wait:
                     if place != found.branch:
                         self._lines.leave((key, place), opening.opener)
                     place, has_left = found.branch, False
                 waited = now() - began
                 left = min(wait_seconds, WAIT_AT_MOST) - waited
-                if left <= 0 or has_left:
+                if left <= 0 or not may_wait:
                     raise busy(found)
                 pause = FIRST_LOOK if found != before else min(1.5 * pause, LAST_LOOK)
                 before = found
