@@ -44,6 +44,7 @@ class FakeServices:
         self.search_gate.set()
         self.alive_gate = asyncio.Event()
         self.alive_gate.set()
+        self.alive_asked = 0
         self.readiness: service_wire.ReadinessStatus = "ready"
 
     def serves(
@@ -189,6 +190,7 @@ def _others(fakes: FakeServices) -> list[Any]:
 
     @get(service_wire.LIVEZ.route)
     async def livez() -> Alive:
+        fakes.alive_asked += 1
         await fakes.alive_gate.wait()
         return Alive(service="fake", version="0")
 

@@ -85,15 +85,34 @@ async def test_a_store_that_hangs_is_known_of_in_the_time_of_a_call(conflict: On
         services.turns.open_gate.set()
 
 
-async def test_a_store_that_hangs_while_a_turn_waits_in_line_is_known_of_too() -> None:
-    async with history(answer_seconds=0.2) as (turns, services), asyncio.timeout(5):
+async def test_a_store_that_hangs_while_turns_wait_in_line_is_asked_by_one_and_known_of_by_all() -> None:
+    async with history(answer_seconds=0.4) as (turns, services), asyncio.timeout(5):
+        await turns.open("s", opening("first"))
+        waiting = [asyncio.create_task(turns.open("s", opening(f"{number}", wait=60.0))) for number in range(20)]
+        while services.alive_asked < 3:
+            await asyncio.sleep(0.01)
+        asked_before = services.alive_asked
+        services.alive_gate.clear()
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        asked_of_it = services.alive_asked - asked_before
+        services.alive_gate.set()
+
+    assert {type(one) for one in told} == {ServiceUnavailable}
+    assert asked_of_it == 1
+
+
+async def test_a_store_that_is_back_is_waited_for_again() -> None:
+    async with history(answer_seconds=0.1) as (turns, services), asyncio.timeout(5):
         await turns.open("s", opening("a"))
-        second = asyncio.create_task(turns.open("s", opening("b", wait=60.0)))
-        await services.turns.asked_to_wait.wait()
         services.alive_gate.clear()
         with pytest.raises(ServiceUnavailable):
-            await second
+            await turns.open("s", opening("b", wait=60.0))
         services.alive_gate.set()
+        again = asyncio.create_task(turns.open("s", opening("c", wait=60.0)))
+        done, _ = await asyncio.wait({again}, timeout=0.4)
+        again.cancel()
+
+    assert not done
 
 
 async def test_a_turn_waits_in_line_for_longer_than_a_call_may_take() -> None:

@@ -1,6 +1,8 @@
 """Conversations, kept by session-store."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import NoReturn
 
 from msgspec import structs
@@ -18,6 +20,35 @@ ANSWER_SECONDS = 1.9
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
+class _Watch:
+    """Whether the store is there: asked by one for all who wait, again and again."""
+
+    def __init__(self, store: ServiceClient, answer_seconds: float) -> None:
+        self._store = store
+        self._answer_seconds = answer_seconds
+        self._waiters = 0
+        self._asking: asyncio.Task[NoReturn] | None = None
+
+    @asynccontextmanager
+    async def joined(self) -> AsyncGenerator[asyncio.Task[NoReturn]]:
+        """It ends, with ServiceUnavailable, when the store does not answer in time."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._until_silent())
+            self._asking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        self._waiters += 1
+        try:
+            yield self._asking
+        finally:
+            self._waiters -= 1
+            if not self._waiters:
+                self._asking.cancel()
+
+    async def _until_silent(self) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._answer_seconds / 4)
+            await self._store.call(service.LIVEZ, Empty(), timeout=self._answer_seconds)
+
+
 class SessionHistory(History):
     """
     A commit is tried for `commit_seconds` while the store is away; an opening may take `answer_seconds` beside the wait
@@ -28,6 +59,7 @@ class SessionHistory(History):
         self._store = store
         self._commit_seconds = commit_seconds
         self._answer_seconds = answer_seconds
+        self._watch = _Watch(store, answer_seconds)
 
     async def open(self, session_id: str, turn: OpenTurn) -> TurnOpened:
         """
@@ -46,20 +78,13 @@ class SessionHistory(History):
     async def _in_line(self, session_id: str, turn: OpenTurn) -> TurnOpened:
         """The store says nothing to who waits; meanwhile it is asked whether it is there."""
         opening = asyncio.ensure_future(self._opened(session_id, turn))
-        watching = asyncio.ensure_future(self._until_silent())
         try:
-            await asyncio.wait({opening, watching}, return_when=asyncio.FIRST_COMPLETED)
-            return opening.result() if opening.done() else watching.result()
+            async with self._watch.joined() as silence:
+                await asyncio.wait({opening, silence}, return_when=asyncio.FIRST_COMPLETED)
+            return opening.result() if opening.done() else silence.result()
         finally:
             opening.cancel()
-            watching.cancel()
-            await asyncio.gather(opening, watching, return_exceptions=True)
-
-    async def _until_silent(self) -> NoReturn:
-        """Raises ServiceUnavailable when the store does not answer in time."""
-        while True:
-            await asyncio.sleep(self._answer_seconds / 2)
-            await self._store.call(service.LIVEZ, Empty(), timeout=self._answer_seconds)
+            await asyncio.gather(opening, return_exceptions=True)
 
     async def _opened(self, session_id: str, turn: OpenTurn) -> TurnOpened:
         seconds = turn.wait_seconds + self._answer_seconds
