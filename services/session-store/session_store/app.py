@@ -47,7 +47,9 @@ SERVICE = "session-store"
 SWEEP_SECONDS = 30.0
 
 RECALL_SECONDS = 1.2
-"""How long a turn waits for the rag-indexer before it goes on with the window alone."""
+"""
+How long a turn waits for the rag-indexer before it goes on with the window alone. The gateway waits 1.9 s for the turn.
+"""
 
 
 @dataclass(frozen=True, slots=True)
