@@ -14,6 +14,7 @@ from redis.crc import key_slot
 
 from sage_chassis.redis_commands import send
 from sage_contracts.errors import StoreUnavailable
+from sage_contracts.turns import INTERRUPTED, CommitTurn, HeldTurn, OpenTurn
 from session_store.adapters.redis_branches import encode
 from session_store.adapters.redis_index import RedisIndex
 from session_store.adapters.redis_keys import parts
@@ -22,7 +23,18 @@ from session_store.adapters.redis_sessions import GRACE_US
 from session_store.domain.branches import BranchState
 from session_store.domain.ranges import Range
 from session_store.domain.records import MICROS, Totals
-from tests.session_store.parts import NOON, Store, append, key, redis_client, redis_store, texts, turn_of
+from tests.session_store.parts import (
+    NOON,
+    Store,
+    append,
+    desk_over,
+    key,
+    redis_client,
+    redis_store,
+    said,
+    texts,
+    turn_of,
+)
 
 NOW = NOON * MICROS
 LATER = NOW + GRACE_US + 10
@@ -86,6 +98,21 @@ async def test_every_activity_sets_one_expiry_on_all_keys(redis: Redis, change: 
 
     assert len(left) == 1
     assert await redis.pttl("sage:session:{local/s1}:meta") > 90_000
+
+
+async def test_a_turn_that_is_put_back_cut_short_expires_with_its_session(redis: Redis) -> None:
+    desk = desk_over(redis_store(redis, ttl_ms=100_000))
+    asked = OpenTurn(turn_id="1", messages=[said("user")], digest="d")
+    cut = [said("user"), said("assistant", metadata={"finish_reason": INTERRUPTED})]
+    first = await desk.turns.open("local", "s1", asked)
+    await desk.turns.commit("local", "s1", CommitTurn(turn_id="1", token=first.token, branch="main", messages=cut))
+    again = await desk.turns.open("local", "s1", asked)
+    await desk.turns.abandon("local", "s1", HeldTurn(turn_id="1", token=again.token, branch="main"))
+
+    left = [await redis.pttl(name) for name in parts(key()) if await redis.exists(name)]
+
+    assert len(left) == 3
+    assert max(left) - min(left) < 10
 
 
 async def test_without_a_limit_nothing_expires_any_more(redis: Redis) -> None:

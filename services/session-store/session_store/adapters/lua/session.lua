@@ -85,6 +85,14 @@ local function kept_for(ttl)
   end
 end
 
+-- For a key that is written without an activity: it goes when its session does.
+local function kept_as_long(key)
+  local left = redis.call('PTTL', meta)
+  if left > 0 then
+    redis.call('PEXPIRE', key, left)
+  end
+end
+
 -- Put messages behind the log and onto the branch; answers the position of the first.
 local function append(branch, messages)
   for first = 1, #messages, 500 do
@@ -174,6 +182,7 @@ local function put_back(name, held)
   local seen, undo, text = unpack(cmsgpack.unpack(undone))
   save(name, branch_from(text))
   redis.call('HSET', known, held.turn, seen)
+  kept_as_long(known)
   redis.call('HSET', meta, 'undo:' .. name, undo)
   return true
 end
