@@ -358,3 +358,13 @@ async def test_news_of_the_list_that_redis_has_no_room_for_keep_nobody_from_read
 
     assert before.sessions == 1
     assert await names(redis, "sage:*") == set()
+
+
+@pytest.mark.slow
+async def test_a_conversation_too_long_to_be_read_at_once_is_told_from_its_end(store: Store) -> None:
+    for number in range(3):
+        await append(store, key(), turn_of(str(number), "x" * (12 * 2**20)))
+
+    told = await desk_over(store).context("s1", budget=100_000_000)
+
+    assert (len(told.messages), told.dropped) == (2, 1)

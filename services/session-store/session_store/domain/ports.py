@@ -137,7 +137,11 @@ class StoredTurns(Protocol):
         ...
 
     async def window(self, key: SessionKey, *, newest: int, branch: str | None = None) -> Window:
-        """The `newest` last messages of a branch and the instructions in force; of what does not exist, none."""
+        """
+        The `newest` last messages of a branch and the instructions in force; of what does not exist, none.
+
+        Fewer, but one at least, where they are so long that all could not be read in time.
+        """
         ...
 
 

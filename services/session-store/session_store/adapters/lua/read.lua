@@ -17,4 +17,4 @@ end
 if not branch then
   return {fields, name, false, {}, held}
 end
-return {fields, name, branch_as_text(branch), newest_of(branch, branch.messages), held}
+return {fields, name, branch_as_text(branch), all_of(branch), held}

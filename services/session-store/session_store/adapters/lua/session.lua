@@ -110,24 +110,44 @@ local function append(branch, messages)
   return first
 end
 
--- The branch's newest messages, oldest first.
+-- What is read at once of the newest messages, in bytes: some photographs are as long as a novel.
+local READ_AT_ONCE = 32 * 1024 * 1024
+
+-- The branch's newest messages, oldest first: fewer than wanted where they are longer than is read at once, but one at
+-- least.
 local function newest_of(branch, wanted)
-  local start, ranges = base(), {}
+  local start, found, room = base(), {}, READ_AT_ONCE
   for index = #branch.ranges, 1, -1 do
-    local range = branch.ranges[index]
-    local first = math.max(range[1], range[2] - wanted)
-    table.insert(ranges, 1, {first - start, range[2] - 1 - start})
-    wanted = wanted - (range[2] - first)
-    if wanted <= 0 then
-      break
+    local first, behind = unpack(branch.ranges[index])
+    while behind > first and #found < wanted do
+      local from = math.max(first, behind - math.min(wanted - #found, 8))
+      local lines = redis.call('LRANGE', log, from - start, behind - 1 - start)
+      for at = #lines, 1, -1 do
+        room = room - #lines[at]
+        if room < 0 and #found > 0 then
+          wanted = #found
+          break
+        end
+        table.insert(found, lines[at])
+      end
+      behind = from
     end
   end
-  if #ranges == 1 then
-    return redis.call('LRANGE', log, ranges[1][1], ranges[1][2])
+  for at = 1, math.floor(#found / 2) do
+    found[at], found[#found + 1 - at] = found[#found + 1 - at], found[at]
+  end
+  return found
+end
+
+-- All of the branch's messages, oldest first.
+local function all_of(branch)
+  local start = base()
+  if #branch.ranges == 1 then
+    return redis.call('LRANGE', log, branch.ranges[1][1] - start, branch.ranges[1][2] - 1 - start)
   end
   local found = {}
-  for _, range in ipairs(ranges) do
-    for _, message in ipairs(redis.call('LRANGE', log, range[1], range[2])) do
+  for _, range in ipairs(branch.ranges) do
+    for _, message in ipairs(redis.call('LRANGE', log, range[1] - start, range[2] - 1 - start)) do
       table.insert(found, message)
     end
   end
