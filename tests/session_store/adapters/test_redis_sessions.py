@@ -198,7 +198,7 @@ async def test_after_any_race_the_index_holds_exactly_the_sessions_that_exist(
             case 3:
                 await store.sessions.remove_idle("local", until_us=now_us - chance.randrange(20), now_us=now_us)
             case _:
-                await append(store, session, turn_of(number, "x", "y", now_us=now_us))
+                await append(store, session, turn_of(number, "x", "y", now_us=now_us), now=lambda: next(ticks))
 
     for turn in range(10):
         await asyncio.gather(*(anything(f"{turn}-{number}") for number in range(40)))
@@ -363,8 +363,28 @@ async def test_news_of_the_list_that_redis_has_no_room_for_keep_nobody_from_read
 @pytest.mark.slow
 async def test_a_conversation_too_long_to_be_read_at_once_is_told_from_its_end(store: Store) -> None:
     for number in range(3):
-        await append(store, key(), turn_of(str(number), "x" * (12 * 2**20)))
+        await append(store, key(), turn_of(str(number), "x" * (6 * 2**20)))
 
     told = await desk_over(store).context("s1", budget=100_000_000)
 
     assert (len(told.messages), told.dropped) == (2, 1)
+
+
+async def test_a_session_too_long_for_one_answer_is_read_in_several(redis: Redis, store: Store) -> None:
+    read, further = session_script("read"), session_script("further")
+    said = [character * (3 * 2**20) for character in "abcde"]
+    for number, text in enumerate(said):
+        await append(store, key(), turn_of(str(number), text))
+    _, base, _, _, first, _ = await read.run(redis, parts(key()), "", 1)
+
+    found, whole = await store.sessions.read(key()), await store.sessions.whole(key())
+    rest = await further.run(redis, parts(key()), NOW, base, "0-1,3-5", 2)
+    await store.sessions.clear(key(), now_us=NOW)
+    cleared = await further.run(redis, parts(key()), NOW, base, "0-5", 2)
+
+    assert len(first) == 2
+    assert found is not None
+    assert whole is not None
+    assert texts(found.messages) == texts(whole.log) == said
+    assert rest == [encode(whole.log[4])]
+    assert cleared is None

@@ -51,6 +51,10 @@ class StoredSessions(Protocol):
         """The branch, absent the head, as it is at one moment."""
         ...
 
+    async def head(self, key: SessionKey) -> Reading | None:
+        """The head branch without its messages."""
+        ...
+
     async def whole(self, key: SessionKey) -> Whole | None: ...
 
     async def put(self, key: SessionKey, new: Whole) -> bool:

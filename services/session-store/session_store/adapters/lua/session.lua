@@ -2,18 +2,23 @@
 -- The first write of a script is one that a full Redis refuses, so that nothing is half written.
 local meta, log, known, pending, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
+-- As `0-10,12-14`.
+local function ranges_from(text)
+  local ranges = {}
+  for first, behind in string.gmatch(text, '(%d+)-(%d+)') do
+    table.insert(ranges, {tonumber(first), tonumber(behind)})
+  end
+  return ranges
+end
+
 -- How a branch stands is one field: messages, dialogs, untold, fixed_from, fixed_count, forked_at or -, ranges.
 local function branch_from(text)
   local messages, dialogs, untold, from, count, at, rest =
     string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
-  local found = {
+  return {
     messages = tonumber(messages), dialogs = tonumber(dialogs), untold = tonumber(untold),
-    fixed_from = tonumber(from), fixed_count = tonumber(count), forked_at = at, ranges = {},
+    fixed_from = tonumber(from), fixed_count = tonumber(count), forked_at = at, ranges = ranges_from(rest),
   }
-  for first, behind in string.gmatch(rest, '(%d+)-(%d+)') do
-    table.insert(found.ranges, {tonumber(first), tonumber(behind)})
-  end
-  return found
 end
 
 local function ranges_as_text(branch)
@@ -110,13 +115,13 @@ local function append(branch, messages)
   return first
 end
 
--- What is read at once of the newest messages, in bytes: some photographs are as long as a novel.
-local READ_AT_ONCE = 32 * 1024 * 1024
+-- Of messages, in bytes, for some photographs are as long as a novel: what is told of a branch at most, and what one
+-- answer has room for where others can follow it.
+local TOLD, READ_AT_ONCE = 16 * 1024 * 1024, 8 * 1024 * 1024
 
--- The branch's newest messages, oldest first: fewer than wanted where they are longer than is read at once, but one at
--- least.
+-- The branch's newest messages, oldest first: fewer than wanted where they are longer than is told, but one at least.
 local function newest_of(branch, wanted)
-  local start, found, room = base(), {}, READ_AT_ONCE
+  local start, found, room = base(), {}, TOLD
   for index = #branch.ranges, 1, -1 do
     local first, behind = unpack(branch.ranges[index])
     while behind > first and #found < wanted do
@@ -139,16 +144,22 @@ local function newest_of(branch, wanted)
   return found
 end
 
--- All of the branch's messages, oldest first.
-local function all_of(branch)
-  local start = base()
-  if #branch.ranges == 1 then
-    return redis.call('LRANGE', log, branch.ranges[1][1] - start, branch.ranges[1][2] - 1 - start)
-  end
-  local found = {}
-  for _, range in ipairs(branch.ranges) do
-    for _, message in ipairs(redis.call('LRANGE', log, range[1] - start, range[2] - 1 - start)) do
-      table.insert(found, message)
+-- The messages at these ranges without the first ones, oldest first: as many as are read at once, but one at least.
+local function next_of(ranges, without)
+  local start, found, room = base(), {}, READ_AT_ONCE
+  for _, range in ipairs(ranges) do
+    local at = math.min(range[1] + without, range[2])
+    without = without - (at - range[1])
+    while at < range[2] do
+      local behind = math.min(at + 16, range[2])
+      for _, line in ipairs(redis.call('LRANGE', log, at - start, behind - 1 - start)) do
+        room = room - #line
+        if room < 0 and #found > 0 then
+          return found
+        end
+        found[#found + 1] = line
+      end
+      at = behind
     end
   end
   return found
