@@ -347,6 +347,18 @@ async def test_what_is_in_images_is_no_match_for_the_server(redis: Redis, store:
     assert len(in_a_text) == 2
 
 
+async def test_a_search_looks_at_long_messages_a_few_at_a_time(redis: Redis, store: Store) -> None:
+    for number in range(4):
+        await append(store, key(), turn_of(str(number), "x" * (3 * 2**20)))
+    await append(store, key(), turn_of("last", "a lion"))
+
+    first = await session_script("match").run(redis, parts(key()), 0, 500, 20, "lion")
+
+    assert first == [2]
+    assert await store.sessions.holding([key(), key("s2")], "lion") == {key()}
+    assert await store.sessions.holding([key()], "zebra") == set()
+
+
 async def test_news_of_the_list_that_redis_has_no_room_for_keep_nobody_from_reading(redis: Redis, store: Store) -> None:
     await append(store, key(), turn_of("1", "x"))
     await redis.config_set("maxmemory", 1)
