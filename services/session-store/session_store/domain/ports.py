@@ -209,7 +209,10 @@ class Memory(Protocol):
         ...
 
     async def put(self, key: SessionKey, facts: Sequence[NewFact]) -> list[MemoryItem]:
-        """Remember what a person has written. InvalidRequest where this memory keeps no facts."""
+        """
+        Remember what a person has written. InvalidRequest where this memory keeps no facts, SessionNotFound where there
+        is no such session any more.
+        """
         ...
 
     def notice(self) -> str | None:

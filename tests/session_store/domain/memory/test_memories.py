@@ -399,3 +399,13 @@ async def test_what_is_remembered_late_is_not_known_to_the_session_that_came_aft
 
     items = (await desk.remembering.items("local", "s1")).items
     assert not any("Albatross" in item.text for item in items)
+
+
+@pytest.mark.parametrize("backend", ["kv", "graph"])
+async def test_what_is_written_into_a_session_that_goes_at_that_moment_is_not_said_to_be_stored(
+    place: Store, clock: Clock, backend: Backend
+) -> None:
+    memory = desk_over(place, clock, backend=backend).memories.usual
+
+    with pytest.raises(SessionNotFound):
+        await memory.put(SessionKey("local", "gone"), [wire.NewFact(key="city", value="Porto")])
