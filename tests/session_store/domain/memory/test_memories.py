@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from sage_contracts import memory as wire
 from sage_contracts import sessions, turns
@@ -245,6 +246,17 @@ async def test_facts_are_written_by_hand_and_replaced(place: Store, clock: Clock
         assert [hit.text for hit in context.hits] == ["user: city: Lisbon"]
         assert (shown[0].subject, shown[0].key, shown[0].value, shown[0].message_id) == ("user", "city", "Lisbon", None)
         assert [item.value for item in shown] == (["Lisbon"] if backend == "kv" else ["Lisbon", "Porto"])
+
+
+async def test_of_what_is_written_at_once_the_last_holds_and_the_answer_says_so(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "graph")
+    await talk(desk, 1)
+    facts = [wire.NewFact(key="city", value=value) for value in ("Porto", "Lisbon", "Porto")]
+
+    told = (await desk.remembering.put("local", "s1", wire.NewFacts(facts=facts))).facts
+
+    assert [(fact.value, fact.closed_at is UNSET) for fact in told] == [("Lisbon", False), ("Porto", True)]
+    assert (await desk.remembering.items("local", "s1")).items == told[::-1]
 
 
 @pytest.mark.parametrize("backend", ["short_term", "vdb"])

@@ -76,7 +76,7 @@ class Graph:
         ]
         if not await self._shelves.add(key, "relations", notes):
             raise missing(key.session_id)
-        return [item_of(note) for note in notes]
+        return [item_of(edge.note, edge.closed_us) for edge in reversed(edges(notes))]
 
     def notice(self) -> None:
         return None
