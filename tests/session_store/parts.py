@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -286,11 +286,12 @@ def turn_of(turn_id: str, *contents: str, now_us: int = NOON * MICROS, title: st
     return NewTurn(turn_id=turn_id, messages=messages, now_us=now_us, auto_title=title, dialogs=len(messages))
 
 
-async def append(store: Store, session: SessionKey, turn: NewTurn) -> Stored:
+async def append(store: Store, session: SessionKey, turn: NewTurn, *, now: Callable[[], int] | None = None) -> Stored:
     """
     The whole turn, behind whatever is under way; sent again it is stored once.
 
-    It is two activities: the second one is a microsecond later, at least.
+    It is two activities: the second one is a microsecond later, at least. `now`, absent the turn's own time, is asked
+    at each try.
     """
     opening = Opening(
         turn_id=turn.turn_id,
@@ -301,7 +302,7 @@ async def append(store: Store, session: SessionKey, turn: NewTurn) -> Stored:
         newest=1,
     )
     while True:
-        opened = await store.turns.open(session, opening)
+        opened = await store.turns.open(session, opening if now is None else opening.at(now()))
         if not isinstance(opened, Busy):
             assert isinstance(opened, Opened | Answered), opened
             held = Held(turn.turn_id, opened.token if isinstance(opened, Opened) else 0, "main")

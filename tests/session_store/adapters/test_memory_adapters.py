@@ -11,6 +11,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from sage_chassis.client import ServiceClient
 from sage_contracts.errors import ServiceUnavailable
 from sage_contracts.recollections import Recollection
+from sage_contracts.sessions import MemoryChoice
 from session_store.adapters.indexed_recollections import IndexedRecollections
 from session_store.adapters.redis_keys import part
 from session_store.adapters.redis_tenants import RedisTenants
@@ -109,3 +110,16 @@ async def test_the_sessions_that_the_rag_indexer_knows_are_listed(redis_url: str
 
         assert [*found, await tenants.has(key())] == [True, False, False]
         assert (some, await tenants.some(10)) == ([key()], [])
+
+
+async def test_the_stocks_of_many_sessions_come_in_their_order(place: Store) -> None:
+    keys = [key(f"s{number}") for number in range(230)]
+    for number in (0, 99, 100, 229):
+        await place.sessions.create(keys[number], title="", now_us=1, choice=MemoryChoice(backend="kv"))
+        await place.shelves.add(keys[number], "facts", [note(1)])
+
+    stocks = await place.shelves.stocks(keys)
+
+    assert [number for number, stock in enumerate(stocks) if stock.notes["facts"]] == [0, 99, 100, 229]
+    assert [stock.choice for stock in stocks].count(MemoryChoice(backend="kv")) == 4
+    assert (len(stocks), await place.shelves.stocks([])) == (230, [])

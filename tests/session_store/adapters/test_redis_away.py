@@ -34,6 +34,7 @@ OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "remove_idle": lambda store: store.sessions.remove_idle("local", until_us=NOW, now_us=NOW),
     "totals": lambda store: store.sessions.totals("local"),
     "whole": lambda store: store.sessions.whole(key()),
+    "head": lambda store: store.sessions.head(key()),
     "put": lambda store: store.sessions.put(key("new"), WHOLE),
     "fork": lambda store: store.sessions.fork(key(), NewBranch(state=BranchState(), of=WHOLE, now_us=NOW)),
     "select": lambda store: store.sessions.select(key(), "main", now_us=NOW),

@@ -14,6 +14,7 @@ from redis.crc import key_slot
 
 from sage_chassis.redis_commands import send
 from sage_contracts.errors import StoreUnavailable
+from sage_contracts.turns import INTERRUPTED, CommitTurn, HeldTurn, OpenTurn
 from session_store.adapters.redis_branches import encode
 from session_store.adapters.redis_index import RedisIndex
 from session_store.adapters.redis_keys import parts
@@ -22,7 +23,18 @@ from session_store.adapters.redis_sessions import GRACE_US
 from session_store.domain.branches import BranchState
 from session_store.domain.ranges import Range
 from session_store.domain.records import MICROS, Totals
-from tests.session_store.parts import NOON, Store, append, key, redis_client, redis_store, texts, turn_of
+from tests.session_store.parts import (
+    NOON,
+    Store,
+    append,
+    desk_over,
+    key,
+    redis_client,
+    redis_store,
+    said,
+    texts,
+    turn_of,
+)
 
 NOW = NOON * MICROS
 LATER = NOW + GRACE_US + 10
@@ -86,6 +98,21 @@ async def test_every_activity_sets_one_expiry_on_all_keys(redis: Redis, change: 
 
     assert len(left) == 1
     assert await redis.pttl("sage:session:{local/s1}:meta") > 90_000
+
+
+async def test_a_turn_that_is_put_back_cut_short_expires_with_its_session(redis: Redis) -> None:
+    desk = desk_over(redis_store(redis, ttl_ms=100_000))
+    asked = OpenTurn(turn_id="1", messages=[said("user")], digest="d")
+    cut = [said("user"), said("assistant", metadata={"finish_reason": INTERRUPTED})]
+    first = await desk.turns.open("local", "s1", asked)
+    await desk.turns.commit("local", "s1", CommitTurn(turn_id="1", token=first.token, branch="main", messages=cut))
+    again = await desk.turns.open("local", "s1", asked)
+    await desk.turns.abandon("local", "s1", HeldTurn(turn_id="1", token=again.token, branch="main"))
+
+    left = [await redis.pttl(name) for name in parts(key()) if await redis.exists(name)]
+
+    assert len(left) == 3
+    assert max(left) - min(left) < 10
 
 
 async def test_without_a_limit_nothing_expires_any_more(redis: Redis) -> None:
@@ -171,7 +198,7 @@ async def test_after_any_race_the_index_holds_exactly_the_sessions_that_exist(
             case 3:
                 await store.sessions.remove_idle("local", until_us=now_us - chance.randrange(20), now_us=now_us)
             case _:
-                await append(store, session, turn_of(number, "x", "y", now_us=now_us))
+                await append(store, session, turn_of(number, "x", "y", now_us=now_us), now=lambda: next(ticks))
 
     for turn in range(10):
         await asyncio.gather(*(anything(f"{turn}-{number}") for number in range(40)))
@@ -320,6 +347,18 @@ async def test_what_is_in_images_is_no_match_for_the_server(redis: Redis, store:
     assert len(in_a_text) == 2
 
 
+async def test_a_search_looks_at_long_messages_a_few_at_a_time(redis: Redis, store: Store) -> None:
+    for number in range(4):
+        await append(store, key(), turn_of(str(number), "x" * (3 * 2**20)))
+    await append(store, key(), turn_of("last", "a lion"))
+
+    first = await session_script("match").run(redis, parts(key()), 0, 500, 20, "lion")
+
+    assert first == [2]
+    assert await store.sessions.holding([key(), key("s2")], "lion") == {key()}
+    assert await store.sessions.holding([key()], "zebra") == set()
+
+
 async def test_news_of_the_list_that_redis_has_no_room_for_keep_nobody_from_reading(redis: Redis, store: Store) -> None:
     await append(store, key(), turn_of("1", "x"))
     await redis.config_set("maxmemory", 1)
@@ -331,3 +370,33 @@ async def test_news_of_the_list_that_redis_has_no_room_for_keep_nobody_from_read
 
     assert before.sessions == 1
     assert await names(redis, "sage:*") == set()
+
+
+@pytest.mark.slow
+async def test_a_conversation_too_long_to_be_read_at_once_is_told_from_its_end(store: Store) -> None:
+    for number in range(3):
+        await append(store, key(), turn_of(str(number), "x" * (6 * 2**20)))
+
+    told = await desk_over(store).context("s1", budget=100_000_000)
+
+    assert (len(told.messages), told.dropped) == (2, 1)
+
+
+async def test_a_session_too_long_for_one_answer_is_read_in_several(redis: Redis, store: Store) -> None:
+    read, further = session_script("read"), session_script("further")
+    said = [character * (3 * 2**20) for character in "abcde"]
+    for number, text in enumerate(said):
+        await append(store, key(), turn_of(str(number), text))
+    _, base, _, _, first, _ = await read.run(redis, parts(key()), "", 1)
+
+    found, whole = await store.sessions.read(key()), await store.sessions.whole(key())
+    rest = await further.run(redis, parts(key()), NOW, base, "0-1,3-5", 2)
+    await store.sessions.clear(key(), now_us=NOW)
+    cleared = await further.run(redis, parts(key()), NOW, base, "0-5", 2)
+
+    assert len(first) == 2
+    assert found is not None
+    assert whole is not None
+    assert texts(found.messages) == texts(whole.log) == said
+    assert rest == [encode(whole.log[4])]
+    assert cleared is None

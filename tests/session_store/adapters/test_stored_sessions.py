@@ -329,3 +329,14 @@ async def test_words_are_found_where_some_branch_has_them(place: Store) -> None:
     await place.sessions.fork(key("a"), NewBranch(state=state, of=whole, now_us=NOW, select=True))
 
     assert await place.sessions.holding([key("a")], "two") == {key("a")}
+
+
+async def test_the_head_is_told_without_its_messages(place: Store) -> None:
+    await append(place, key(), turn_of("1", "x", "y"))
+
+    read, head = await place.sessions.read(key()), await place.sessions.head(key())
+
+    assert read is not None
+    assert head is not None
+    assert (list(head.messages), replace(head, messages=read.messages)) == ([], read)
+    assert await place.sessions.head(key("s2")) is None

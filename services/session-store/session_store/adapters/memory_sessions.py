@@ -33,6 +33,10 @@ class MemorySessions:
         log = self.found(key)
         return None if log is None else log.reading(branch or log.head)
 
+    async def head(self, key: SessionKey) -> Reading | None:
+        found = await self.read(key)
+        return None if found is None else replace(found, messages=())
+
     async def whole(self, key: SessionKey) -> Whole | None:
         log = self.found(key)
         return None if log is None else log.whole()

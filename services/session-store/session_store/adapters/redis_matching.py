@@ -16,22 +16,24 @@ _MATCH = session_script("match")
 LOOKED_AT, ANSWERED = 500, 20
 """Messages of one session that one call looks at, and tells at most."""
 
+SESSIONS_AT_ONCE = 10
+"""Of each, some megabytes are looked at."""
+
 
 async def holding(redis: Client, keys: Sequence[SessionKey], words: str) -> set[SessionKey]:
     found: set[SessionKey] = set()
     wanted = needles(words)
     places = dict.fromkeys(keys, 0)
     while places:
+        some = [(key, places.pop(key)) for key in list(places)[:SESSIONS_AT_ONCE]]
         calls: list[tuple[tuple[str, ...], list[Argument]]] = [
-            (parts(key), [place, LOOKED_AT, ANSWERED, *wanted]) for key, place in places.items()
+            (parts(key), [place, LOOKED_AT, ANSWERED, *wanted]) for key, place in some
         ]
         async with reached():
             answers = await _MATCH.run_each(redis, calls)
-        further: dict[SessionKey, int] = {}
-        for key, (place, *lines) in zip(places, answers, strict=True):
+        for (key, _), (place, *lines) in zip(some, answers, strict=True):
             if any(words in text_of(message.content).casefold() for message in messages_of(lines)):
                 found.add(key)
             elif place >= 0:
-                further[key] = place
-        places = further
+                places[key] = place
     return found

@@ -17,21 +17,27 @@ from session_store.adapters.redis_branches import (
 )
 from session_store.adapters.redis_keys import parts
 from session_store.adapters.redis_scripts import nonce, session_script
+from session_store.domain import ranges as within
 from session_store.domain.branches import BranchState, Reading, UnderWay, Whole
+from session_store.domain.ranges import Range, Ranges
 from session_store.domain.records import Record, SessionKey
 
 _READ, _WHOLE, _PUT = session_script("read"), session_script("whole"), session_script("put")
+_FURTHER = session_script("further")
 
 Fields = Mapping[bytes, bytes]
 
 
-async def read(redis: Client, key: SessionKey, branch: str | None) -> Reading | None:
+async def read(redis: Client, key: SessionKey, branch: str | None, *, messages: bool = True) -> Reading | None:
     async with reached():
-        answer = await _READ.run(redis, parts(key), branch or "")
+        answer = await _READ.run(redis, parts(key), branch or "", int(messages))
     if answer is None or (record := _record(key, fields := _fields(answer[0]))) is None:
         return None
-    _, name, text, lines, held = answer
+    _, base, name, text, lines, held = answer
     state = state_of(text) if text is not None else None
+    wanted = state.ranges if state is not None and messages else ()
+    if not await _completed(redis, key, (record.created_us, base), wanted, lines):
+        return await read(redis, key, branch)
     under_way = [
         UnderWay(on.decode(), turn_id.decode(), since_us, messages_of(asked)) for on, turn_id, since_us, asked in held
     ]
@@ -55,12 +61,14 @@ async def whole(redis: Client, key: SessionKey) -> Whole | None:
         answer = await _WHOLE.run(redis, parts(key))
     if answer is None or (record := _record(key, fields := _fields(answer[0]))) is None:
         return None
-    _, main, lines = answer
+    _, base, behind, main, lines = answer
+    if not await _completed(redis, key, (record.created_us, base), (Range(base, behind),), lines):
+        return await whole(redis, key)
     return Whole(
         record=record,
         log=messages_of(lines),
         branches={"main": state_of(main)} | _branches(fields),
-        base=int(fields.get(b"appended", b"0")) - len(lines),
+        base=base,
         head=_head(fields),
         choice=choice_of(fields.get(b"memory", b"")),
     )
@@ -83,6 +91,23 @@ async def put(redis: Client, key: SessionKey, new: Whole, *, ttl_ms: int) -> boo
     flat: list[Argument] = list(itertools.chain.from_iterable(fields.items()))
     async with reached():
         return bool(await _PUT.run(redis, parts(key), ttl_ms, nonce(), len(fields), *flat, *map(encode, new.log)))
+
+
+async def _completed(redis: Client, key: SessionKey, of: tuple[int, int], ranges: Ranges, lines: list[bytes]) -> bool:
+    """
+    Read what `lines`, the first messages at `ranges`, lack. What stands there never changes, so that this is one moment
+    still; False when the session `of` this beginning and base was cleared or deleted meanwhile. What the log has lost
+    is left out.
+    """
+    while len(lines) < within.count(ranges):
+        async with reached():
+            more = await _FURTHER.run(redis, parts(key), *of, within.written(ranges), len(lines))
+        if more is None:
+            return False
+        if not more:
+            break
+        lines += more
+    return True
 
 
 def _fields(flat: Sequence[bytes]) -> Fields:

@@ -51,6 +51,9 @@ class RedisSessions:
     async def read(self, key: SessionKey, branch: str | None = None) -> Reading | None:
         return await redis_reading.read(self._redis, key, branch)
 
+    async def head(self, key: SessionKey) -> Reading | None:
+        return await redis_reading.read(self._redis, key, None, messages=False)
+
     async def whole(self, key: SessionKey) -> Whole | None:
         return await redis_reading.whole(self._redis, key)
 

@@ -16,6 +16,9 @@ from session_store.domain.records import SessionKey
 
 SHELVES: tuple[Shelf, ...] = ("facts", "relations", "summaries", "memory")
 
+SESSIONS_AT_ONCE = 100
+"""Each takes five commands, which a cluster is sent one by one."""
+
 _SHELVE = session_script("shelve")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Note).decode
@@ -52,12 +55,14 @@ class RedisShelves:
             return int(await send(self._redis, "HDEL", part(key, shelf), *fields))
 
     async def stocks(self, keys: Sequence[SessionKey]) -> list[Stock]:
-        commands: list[list[Argument]] = []
-        for key in keys:
-            commands.append(["HGET", part(key, "meta"), "memory"])
-            commands += [["HLEN", part(key, shelf)] for shelf in SHELVES]
-        async with reached():
-            found = answered(await send_all(self._redis, commands)) if commands else []
+        found: list[Any] = []
+        for first in range(0, len(keys), SESSIONS_AT_ONCE):
+            commands: list[list[Argument]] = []
+            for key in keys[first : first + SESSIONS_AT_ONCE]:
+                commands.append(["HGET", part(key, "meta"), "memory"])
+                commands += [["HLEN", part(key, shelf)] for shelf in SHELVES]
+            async with reached():
+                found += answered(await send_all(self._redis, commands))
         rows = [found[at : at + 1 + len(SHELVES)] for at in range(0, len(found), 1 + len(SHELVES))]
         return [_stock(row) for row in rows]
 

@@ -50,7 +50,7 @@ class Naming:
 
     async def name(self, key: SessionKey, told: str) -> None:
         """SageError when the engine or the store is away."""
-        found = await self._stored.read(key)
+        found = await self._stored.head(key)
         if found is None or found.record.title:
             return
         title = clean_title(await self._scribe.write(INSTRUCTIONS, told, max_tokens=TITLE_TOKENS))

@@ -51,6 +51,10 @@ class StoredSessions(Protocol):
         """The branch, absent the head, as it is at one moment."""
         ...
 
+    async def head(self, key: SessionKey) -> Reading | None:
+        """The head branch without its messages."""
+        ...
+
     async def whole(self, key: SessionKey) -> Whole | None: ...
 
     async def put(self, key: SessionKey, new: Whole) -> bool:
@@ -137,7 +141,11 @@ class StoredTurns(Protocol):
         ...
 
     async def window(self, key: SessionKey, *, newest: int, branch: str | None = None) -> Window:
-        """The `newest` last messages of a branch and the instructions in force; of what does not exist, none."""
+        """
+        The `newest` last messages of a branch and the instructions in force; of what does not exist, none.
+
+        Fewer, but one at least, where they are so long that all could not be read in time.
+        """
         ...
 
 
@@ -201,7 +209,10 @@ class Memory(Protocol):
         ...
 
     async def put(self, key: SessionKey, facts: Sequence[NewFact]) -> list[MemoryItem]:
-        """Remember what a person has written. InvalidRequest where this memory keeps no facts."""
+        """
+        Remember what a person has written. InvalidRequest where this memory keeps no facts, SessionNotFound where there
+        is no such session any more.
+        """
         ...
 
     def notice(self) -> str | None:

@@ -83,7 +83,7 @@ class Remembering:
 
     async def _read(self, owner: str, session_id: str) -> tuple[SessionKey, Reading]:
         key = key_of(owner, session_id)
-        reading = await self._stored.read(key)
+        reading = await self._stored.head(key)
         if reading is None:
             raise missing(session_id)
         return key, reading

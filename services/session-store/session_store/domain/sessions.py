@@ -14,6 +14,7 @@ from session_store.domain.keys import key_of, missing
 from session_store.domain.memories import Memories
 from session_store.domain.ports import Clock, Ids, StoredSessions, Tally
 from session_store.domain.records import MICROS, Place, Record, SessionKey, cursor_of, place_of
+from session_store.domain.titles import on_one_line
 from session_store.domain.transfers.conversations import Conversation
 from session_store.domain.travelling import arrived, travelling
 from session_store.domain.views import session_of, shown_title, summary_of
@@ -54,7 +55,7 @@ class Sessions:
         """Raises SessionExists, and InvalidRequest when the memory it asks for is not set up here."""
         key = key_of(owner, f"sess_{self._ids()}" if new.session_id is None else new.session_id)
         self._memories.check(new.memory)
-        title = _clean(new.title or "")
+        title = on_one_line(new.title or "")
         now_us = self._now_us()
         if not await self._stored.create(key, title=title, now_us=now_us, choice=new.memory):
             raise SessionExists(f"there is a session {key.session_id!r} already", param="session_id")
@@ -121,7 +122,7 @@ class Sessions:
         self._tally.removed("expired", removed)
 
     async def retitle(self, owner: str, session_id: str, change: wire.Retitle) -> wire.Retitled:
-        title = _clean(change.title)
+        title = on_one_line(change.title)
         if not title:
             raise InvalidRequest("title must not be blank", param="title")
         if not await self._stored.retitle(key_of(owner, session_id), title):
@@ -188,8 +189,3 @@ class Sessions:
 
     def _now_us(self) -> int:
         return int(self._clock() * MICROS)
-
-
-def _clean(title: str) -> str:
-    """On one line."""
-    return " ".join(title.split())

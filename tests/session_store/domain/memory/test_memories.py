@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from sage_contracts import memory as wire
 from sage_contracts import sessions, turns
@@ -247,6 +248,17 @@ async def test_facts_are_written_by_hand_and_replaced(place: Store, clock: Clock
         assert [item.value for item in shown] == (["Lisbon"] if backend == "kv" else ["Lisbon", "Porto"])
 
 
+async def test_of_what_is_written_at_once_the_last_holds_and_the_answer_says_so(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "graph")
+    await talk(desk, 1)
+    facts = [wire.NewFact(key="city", value=value) for value in ("Porto", "Lisbon", "Porto")]
+
+    told = (await desk.remembering.put("local", "s1", wire.NewFacts(facts=facts))).facts
+
+    assert [(fact.value, fact.closed_at is UNSET) for fact in told] == [("Lisbon", False), ("Porto", True)]
+    assert (await desk.remembering.items("local", "s1")).items == told[::-1]
+
+
 @pytest.mark.parametrize("backend", ["short_term", "vdb"])
 async def test_a_memory_without_facts_says_which_have_them(place: Store, clock: Clock, backend: Backend) -> None:
     desk = desk_on(place, clock, backend)
@@ -399,3 +411,13 @@ async def test_what_is_remembered_late_is_not_known_to_the_session_that_came_aft
 
     items = (await desk.remembering.items("local", "s1")).items
     assert not any("Albatross" in item.text for item in items)
+
+
+@pytest.mark.parametrize("backend", ["kv", "graph"])
+async def test_what_is_written_into_a_session_that_goes_at_that_moment_is_not_said_to_be_stored(
+    place: Store, clock: Clock, backend: Backend
+) -> None:
+    memory = desk_over(place, clock, backend=backend).memories.usual
+
+    with pytest.raises(SessionNotFound):
+        await memory.put(SessionKey("local", "gone"), [wire.NewFact(key="city", value="Porto")])

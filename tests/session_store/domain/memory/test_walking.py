@@ -86,6 +86,14 @@ def test_the_latest_of_an_id_holds() -> None:
     assert [note.text for note in latest(on_branch(notes, (Range(0, 2),)))] == ["1"]
 
 
+def test_what_was_said_later_holds_though_its_clock_was_behind() -> None:
+    times = {0: 10, 4: 7, 6: 8, None: 9}
+    notes = [Note(id="a", kind="fact", text=f"at {at}", at_us=us, position=at) for at, us in times.items()]
+
+    assert [note.text for note in on_branch(notes, (Range(0, 9),))] == ["at None", "at 0", "at 4", "at 6"]
+    assert [note.text for note in latest(on_branch(notes, (Range(0, 9),)))] == ["at 6"]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [("works", "working"), ("Birthday's", "birthday"), ("allergies", "allergy"), ("libraries", "library")],

@@ -19,6 +19,7 @@ from session_store.domain.texts import text_of
 from session_store.domain.transfers import open_webui, openai_items, own
 from session_store.domain.transfers.conversations import Conversation, Node, grown, parents, tip
 from session_store.domain.transfers.recognising import Format, recognised
+from session_store.domain.views import message_of
 from tests.session_store.domain.transfers.conversations import conversations, trunk, wired
 
 NOW = 1_800_000_000_000_000
@@ -423,3 +424,25 @@ def test_too_many_at_once_are_refused() -> None:
 def test_what_is_nothing_known_is_refused(sent: Any) -> None:
     with pytest.raises(InvalidRequest, match="this is none of"):
         taken_in(sent)
+
+
+def test_the_result_of_a_custom_tool_is_one_to_openai_too() -> None:
+    calls = [
+        {"id": "c1", "type": "custom", "custom": {"name": "patch", "input": "x"}},
+        {"id": "c2", "type": "function", "function": {"name": "look", "arguments": "{}"}},
+    ]
+    said = [
+        NewMessage(role="assistant", tool_calls=calls),
+        NewMessage(role="tool", tool_call_id="c1", content="done"),
+        NewMessage(role="tool", tool_call_id="c2", content="seen"),
+    ]
+
+    told = openai_items.told([message_of(one, f"m{number}", NOW) for number, one in enumerate(said)])
+
+    assert [item["type"] for item in told["data"]] == [
+        "custom_tool_call",
+        "function_call",
+        "custom_tool_call_output",
+        "function_call_output",
+    ]
+    assert openai_items.read(told["data"], "data") == said

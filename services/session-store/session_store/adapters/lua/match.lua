@@ -2,8 +2,8 @@
 -- in any case as far as letters are ASCII. ARGV: index to begin at, how many to look at, how many to answer, needle...
 -- Answers the index to go on from, or -1 at the end, and the messages.
 local start, limit = tonumber(ARGV[1]), tonumber(ARGV[3])
-local lines = redis.call('LRANGE', log, start, start + tonumber(ARGV[2]) - 1)
-local position = base() + start - 1
+local count, position = redis.call('LLEN', log), base() + start - 1
+local lines = next_of({{base() + start, base() + math.min(count, start + tonumber(ARGV[2]))}}, 0)
 local ranges = {}
 for _, field in ipairs(redis.call('HKEYS', meta)) do
   if string.sub(field, 1, 2) == 'b:' then
@@ -63,7 +63,7 @@ local function may_hold(line)
   return false
 end
 
-local found = {#lines < tonumber(ARGV[2]) and -1 or start + #lines}
+local found = {start + #lines < count and start + #lines or -1}
 for index, line in ipairs(lines) do
   if may_hold(line) and is_shown(position + index) then
     table.insert(found, line)

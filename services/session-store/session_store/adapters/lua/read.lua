@@ -1,6 +1,6 @@
--- A branch as a whole, at one moment. ARGV: branch or nothing for the head.
--- Answers {fields of meta, branch, how it stands (nothing when there is no such branch), messages, turns under way as
--- {branch, turn_id, since_us, {message...}}}, or nothing when there is no such session.
+-- A branch as a whole, at one moment. ARGV: branch or nothing for the head, 1 to tell its messages.
+-- Answers {fields of meta, base, branch, how it stands (nothing when there is no such branch), its first messages, turns
+-- under way as {branch, turn_id, since_us, {message...}}}, or nothing when there is no such session.
 local fields = redis.call('HGETALL', meta)
 if #fields == 0 then
   return false
@@ -15,6 +15,6 @@ for _, on in ipairs(held_branches()) do
   table.insert(held, {on, turn.id, tonumber(turn.since), asked})
 end
 if not branch then
-  return {fields, name, false, {}, held}
+  return {fields, base(), name, false, {}, held}
 end
-return {fields, name, branch_as_text(branch), newest_of(branch, branch.messages), held}
+return {fields, base(), name, branch_as_text(branch), ARGV[2] == '1' and next_of(branch.ranges, 0) or {}, held}

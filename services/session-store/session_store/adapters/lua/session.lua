@@ -2,18 +2,23 @@
 -- The first write of a script is one that a full Redis refuses, so that nothing is half written.
 local meta, log, known, pending, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
+-- As `0-10,12-14`.
+local function ranges_from(text)
+  local ranges = {}
+  for first, behind in string.gmatch(text, '(%d+)-(%d+)') do
+    table.insert(ranges, {tonumber(first), tonumber(behind)})
+  end
+  return ranges
+end
+
 -- How a branch stands is one field: messages, dialogs, untold, fixed_from, fixed_count, forked_at or -, ranges.
 local function branch_from(text)
   local messages, dialogs, untold, from, count, at, rest =
     string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
-  local found = {
+  return {
     messages = tonumber(messages), dialogs = tonumber(dialogs), untold = tonumber(untold),
-    fixed_from = tonumber(from), fixed_count = tonumber(count), forked_at = at, ranges = {},
+    fixed_from = tonumber(from), fixed_count = tonumber(count), forked_at = at, ranges = ranges_from(rest),
   }
-  for first, behind in string.gmatch(rest, '(%d+)-(%d+)') do
-    table.insert(found.ranges, {tonumber(first), tonumber(behind)})
-  end
-  return found
 end
 
 local function ranges_as_text(branch)
@@ -85,6 +90,14 @@ local function kept_for(ttl)
   end
 end
 
+-- For a key that is written without an activity: it goes when its session does.
+local function kept_as_long(key)
+  local left = redis.call('PTTL', meta)
+  if left > 0 then
+    redis.call('PEXPIRE', key, left)
+  end
+end
+
 -- Put a part of the log onto the branch.
 local function extend(branch, first, behind)
   local last = branch.ranges[#branch.ranges]
@@ -106,25 +119,51 @@ local function append(branch, messages)
   return behind - #messages
 end
 
--- The branch's newest messages, oldest first.
+-- Of messages, in bytes, for some photographs are as long as a novel: what is told of a branch at most, and what one
+-- answer has room for where others can follow it.
+local TOLD, READ_AT_ONCE = 16 * 1024 * 1024, 8 * 1024 * 1024
+
+-- The branch's newest messages, oldest first: fewer than wanted where they are longer than is told, but one at least.
 local function newest_of(branch, wanted)
-  local start, ranges = base(), {}
+  local start, found, room = base(), {}, TOLD
   for index = #branch.ranges, 1, -1 do
-    local range = branch.ranges[index]
-    local first = math.max(range[1], range[2] - wanted)
-    table.insert(ranges, 1, {first - start, range[2] - 1 - start})
-    wanted = wanted - (range[2] - first)
-    if wanted <= 0 then
-      break
+    local first, behind = unpack(branch.ranges[index])
+    while behind > first and #found < wanted do
+      local from = math.max(first, behind - math.min(wanted - #found, 8))
+      local lines = redis.call('LRANGE', log, from - start, behind - 1 - start)
+      for at = #lines, 1, -1 do
+        room = room - #lines[at]
+        if room < 0 and #found > 0 then
+          wanted = #found
+          break
+        end
+        table.insert(found, lines[at])
+      end
+      behind = from
     end
   end
-  if #ranges == 1 then
-    return redis.call('LRANGE', log, ranges[1][1], ranges[1][2])
+  for at = 1, math.floor(#found / 2) do
+    found[at], found[#found + 1 - at] = found[#found + 1 - at], found[at]
   end
-  local found = {}
+  return found
+end
+
+-- The messages at these ranges without the first ones, oldest first: as many as are read at once, but one at least.
+local function next_of(ranges, without)
+  local start, found, room = base(), {}, READ_AT_ONCE
   for _, range in ipairs(ranges) do
-    for _, message in ipairs(redis.call('LRANGE', log, range[1], range[2])) do
-      table.insert(found, message)
+    local at = math.min(range[1] + without, range[2])
+    without = without - (at - range[1])
+    while at < range[2] do
+      local behind = math.min(at + 16, range[2])
+      for _, line in ipairs(redis.call('LRANGE', log, at - start, behind - 1 - start)) do
+        room = room - #line
+        if room < 0 and #found > 0 then
+          return found
+        end
+        found[#found + 1] = line
+      end
+      at = behind
     end
   end
   return found
@@ -178,6 +217,7 @@ local function put_back(name, held)
   local seen, undo, text = unpack(cmsgpack.unpack(undone))
   save(name, branch_from(text))
   redis.call('HSET', known, held.turn, seen)
+  kept_as_long(known)
   redis.call('HSET', meta, 'undo:' .. name, undo)
   return true
 end

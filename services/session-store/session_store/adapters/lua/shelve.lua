@@ -13,8 +13,5 @@ for index = 3, #ARGV, 2 do
     redis.call('HSET', shelf, ARGV[index], ARGV[index + 1])
   end
 end
-local left = redis.call('PTTL', meta)
-if left > 0 then
-  redis.call('PEXPIRE', shelf, left)
-end
+kept_as_long(shelf)
 return redis.call('HLEN', shelf)

@@ -1,7 +1,8 @@
--- All there is of a session's messages. Answers {fields of meta, how the first branch stands, message...}, or nothing when
--- there is no such session.
+-- All there is of a session's messages. Answers {fields of meta, base, position behind the last one, how the first branch
+-- stands, first messages}, or nothing when there is no such session.
 local fields = redis.call('HGETALL', meta)
 if #fields == 0 then
   return false
 end
-return {fields, branch_as_text(branch_of('main')), redis.call('LRANGE', log, 0, -1)}
+local first, behind = base(), base() + redis.call('LLEN', log)
+return {fields, first, behind, branch_as_text(branch_of('main')), next_of({{first, behind}}, 0)}

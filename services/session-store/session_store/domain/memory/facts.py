@@ -6,6 +6,7 @@ from typing import Any
 from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
 from sage_contracts.sessions import Backend, MemoryChoice
 from sage_contracts.turns import MemoryHit
+from session_store.domain.keys import missing
 from session_store.domain.memory.fitting import hit_of
 from session_store.domain.memory.learning import Learning, fact_text
 from session_store.domain.memory.notes import Note, Statement, fact_id, item_of, latest, micros, on_branch
@@ -77,7 +78,8 @@ class Facts:
             for fact in facts
         ]
         notes = list({note.id: note for note in notes}.values())
-        await self._shelves.add(key, "facts", notes)
+        if not await self._shelves.add(key, "facts", notes):
+            raise missing(key.session_id)
         return [item_of(note) for note in notes]
 
     def notice(self) -> None:

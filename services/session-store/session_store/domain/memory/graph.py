@@ -6,6 +6,7 @@ from typing import Any
 from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
 from sage_contracts.sessions import Backend, MemoryChoice
 from sage_contracts.turns import MemoryHit
+from session_store.domain.keys import missing
 from session_store.domain.memory.fitting import hit_of
 from session_store.domain.memory.learning import Learning, fact_text
 from session_store.domain.memory.notes import Note, Statement, edges, item_of, micros, on_branch, relation_id
@@ -73,8 +74,9 @@ class Graph:
             )
             for place, fact in enumerate(facts)
         ]
-        await self._shelves.add(key, "relations", notes)
-        return [item_of(note) for note in notes]
+        if not await self._shelves.add(key, "relations", notes):
+            raise missing(key.session_id)
+        return [item_of(edge.note, edge.closed_us) for edge in reversed(edges(notes))]
 
     def notice(self) -> None:
         return None

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from msgspec import UNSET, Struct
@@ -82,9 +83,18 @@ def relation_id(subject: str, key: str, value: str) -> str:
 
 
 def on_branch(notes: Iterable[Note], ranges: Ranges) -> list[Note]:
-    """Those that were said on the branch which lies at `ranges`, or by nobody; oldest first."""
+    """
+    Those that were said on the branch which lies at `ranges`, or by nobody; oldest first.
+
+    What was said stands in the order of the conversation, whatever the clocks were; what was written by hand, among it
+    by its time.
+    """
     held = [note for note in notes if note.position is None or within.holds(ranges, note.position)]
-    return sorted(held, key=lambda note: note.order)
+    said = sorted((note for note in held if note.position is not None), key=lambda note: note.position or 0)
+    latest_us = accumulate((note.at_us for note in said), max)
+    placed = [(at_us, note.position or 0, note) for at_us, note in zip(latest_us, said, strict=True)]
+    placed += [(note.at_us, -1, note) for note in held if note.position is None]
+    return [note for _, _, note in sorted(placed, key=lambda place: place[:2])]
 
 
 def latest(notes: Sequence[Note]) -> list[Note]:

@@ -62,11 +62,13 @@ class NewestDialogs:
         most = self.dialogs_of(window.choice)
         beside = window.fixed if asked.has_instructions else ()
         fixed = () if asked.has_instructions else window.fixed
+        seen = 0
         while True:
             told = trim(fixed, window.tail, budget_tokens=budget_tokens, max_dialogs=most, count=count)
-            if told.full or len(window.tail) >= window.total:
+            if told.full or len(window.tail) >= window.total or len(window.tail) <= seen:
                 return _told(window, told, beside)
-            window = await further(4 * max(1, len(window.tail)))
+            seen = len(window.tail)
+            window = await further(4 * max(1, seen))
 
     async def recalled(
         self, asked: Asked, further: Further, *, budget_tokens: int, count: Count, found: Found

@@ -19,7 +19,9 @@ _RESULTS = frozenset({"function_call_output", "custom_tool_call_output"})
 
 
 def told(messages: Sequence[Message]) -> dict[str, Any]:
-    items = [item for message in messages for item in _items(message)]
+    calls = [call for message in messages for call in _calls(message)]
+    custom = frozenset(call_id for call in calls if "custom" in call and isinstance(call_id := call.get("id"), str))
+    items = [item for message in messages for item in _items(message, custom)]
     ids = [item["id"] for item in items]
     return {
         "object": "list",
@@ -67,12 +69,17 @@ def read(items: Sequence[Any], place: str) -> list[NewMessage]:
     return found
 
 
-def _items(message: Message) -> list[dict[str, Any]]:
+def _calls(message: Message) -> list[dict[str, Any]]:
+    return message.tool_calls if isinstance(message.tool_calls, list) else []
+
+
+def _items(message: Message, custom: frozenset[str]) -> list[dict[str, Any]]:
+    """`custom` are the ids of the calls of tools that are no functions."""
     extra = message.extra if isinstance(message.extra, dict) else {}
     if message.role in {"tool", "function"}:
         call_id = message.tool_call_id if isinstance(message.tool_call_id, str) else message.name
         output = openai_parts.told(message.content, "user") if isinstance(message.content, list) else message.content
-        kind = "function_call_output"
+        kind = "custom_tool_call_output" if call_id in custom else "function_call_output"
         return [{"id": message.id, "type": kind, "call_id": call_id or "", "output": output or "", "status": _DONE}]
     items: list[dict[str, Any]] = []
     if isinstance(reasoning := extra.get("reasoning_content"), str):
@@ -81,7 +88,7 @@ def _items(message: Message) -> list[dict[str, Any]]:
     parts = openai_parts.told(message.content, message.role)
     if isinstance(refusal := extra.get("refusal"), str):
         parts.append({"type": "refusal", "refusal": refusal})
-    calls = message.tool_calls if isinstance(message.tool_calls, list) else []
+    calls = _calls(message)
     if parts or not calls:
         said = {"id": message.id, "type": "message", "role": message.role, "status": _DONE, "content": parts}
         items.append(said)

@@ -16,7 +16,7 @@ from session_store.domain.memory.trimming import dialogs
 from session_store.domain.ports import Clock, Ids
 from session_store.domain.records import MICROS, Committed, Placed, SessionKey
 from session_store.domain.sessions import Sessions
-from session_store.domain.titles import title_from
+from session_store.domain.titles import on_one_line, title_from
 from session_store.domain.transfers import open_webui, openai_items, own
 from session_store.domain.transfers.conversations import Conversation
 from session_store.domain.transfers.recognising import recognised
@@ -112,7 +112,7 @@ def _arriving(found: Sequence[Conversation], now_us: int) -> list[Conversation]:
     return [
         replace(
             conversation,
-            title=" ".join(conversation.title.split()),
+            title=on_one_line(conversation.title),
             auto_title=conversation.auto_title or title_from(conversation.messages(conversation.head)),
             created_us=min(conversation.created_us, now_us),
             active_us=now_us - (len(found) - 1 - places[index]),
