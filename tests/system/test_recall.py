@@ -145,4 +145,4 @@ async def test_each_memory_finds_what_is_in_its_reach(shared_redis: RedisServer,
     for one in rows:
         if one.backend == "short_term":
             assert one.found == {fact.said for fact in one.in_reach}
-    assert [(one.talk, one.backend) for one in rows if one.talk == "first" and one.share < 0.9] == []
+    assert [(one.talk, one.backend) for one in rows if one.share < 0.9] == []
