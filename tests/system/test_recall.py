@@ -1,7 +1,8 @@
 """
 Forty facts stated over sixty turns, a window of four dialogs: which of them does each memory find when asked?
 
-Two such talks: the rules were made with the first in sight, the second was written without them.
+Two such talks: the rules were made with the first in sight; the second was written without them, and met them once before
+they were improved: docs/memory.md tells how that went.
 
 Asked in other words than they were stated in, against the real services: session-store on Valkey, rag-indexer on Qdrant
 Edge with the encoder users have. `pytest -s` prints the table.
