@@ -102,7 +102,7 @@ async def evaluated(
 
 
 def _sets(readmes: Path) -> list[Set]:
-    unanswerable = questions.read("unanswerable.txt")
+    unanswerable, held_out = questions.read("unanswerable.txt"), questions.read("held_out.unanswerable.txt")
     return [
         Set("our docs, in English", "docs", questions.read("questions.txt")),
         Set("our docs, asked in Chinese", "docs", questions.read("questions.zh.txt")),
@@ -110,6 +110,11 @@ def _sets(readmes: Path) -> list[Set]:
         Set("headings of package READMEs", "readmes", corpora.known_items(readmes)),
         Set("no answer in our docs", "docs", unanswerable),
         Set("no answer in the Chinese guide", "chinese", unanswerable),
+        Set("held out: our docs, in English", "docs", questions.read("held_out.txt")),
+        Set("held out: our docs, asked in Chinese", "docs", questions.read("held_out.zh.txt")),
+        Set("held out: the Chinese guide, in Chinese", "chinese", questions.read("held_out.guide.txt")),
+        Set("held out: no answer in our docs", "docs", held_out),
+        Set("held out: no answer in the Chinese guide", "chinese", held_out),
     ]
 
 

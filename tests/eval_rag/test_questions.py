@@ -8,7 +8,14 @@ from tests.eval_rag.corpora import Section, sections
 from tests.eval_rag.measuring import Answer, figures, judged
 from tests.eval_rag.questions import Place, Question
 
-FOLDERS = {"questions.txt": corpora.DOCS, "questions.zh.txt": corpora.DOCS, "zh.txt": corpora.CHINESE}
+FOLDERS = {
+    "questions.txt": corpora.DOCS,
+    "questions.zh.txt": corpora.DOCS,
+    "zh.txt": corpora.CHINESE,
+    "held_out.txt": corpora.DOCS,
+    "held_out.zh.txt": corpora.DOCS,
+    "held_out.guide.txt": corpora.CHINESE,
+}
 TEXT = "# A\n\none\n\n```\n# no heading\n```\n## B ##\n\ntwo\n"
 
 
@@ -17,16 +24,23 @@ def test_every_place_is_still_there(name: str) -> None:
     assert corpora.missing(FOLDERS[name], questions.read(name)) == []
 
 
-def test_there_are_enough_questions_each_asked_once() -> None:
-    ours = questions.read("questions.txt") + questions.read("questions.zh.txt")
-    unanswerable = questions.read("unanswerable.txt")
-    texts = [question.text for question in ours + unanswerable]
+@pytest.mark.parametrize(
+    ("prefix", "answerable", "without"), [("questions", 60, "unanswerable"), ("held_out", 40, "held_out.unanswerable")]
+)
+def test_there_are_enough_questions(prefix: str, answerable: int, without: str) -> None:
+    ours = questions.read(f"{prefix}.txt") + questions.read(f"{prefix}.zh.txt")
+    unanswerable = questions.read(f"{without}.txt")
 
-    assert len(ours) >= 60
+    assert len(ours) >= answerable
     assert len(unanswerable) >= 20
-    assert len(texts) == len(set(texts))
     assert all(question.places for question in ours)
     assert not any(question.places for question in unanswerable)
+
+
+def test_no_question_is_asked_twice() -> None:
+    texts = [question.text for path in questions.DATA.glob("*.txt") for question in questions.read(path.name)]
+
+    assert len(texts) == len(set(texts))
 
 
 def test_sections_are_found_by_their_headings() -> None:

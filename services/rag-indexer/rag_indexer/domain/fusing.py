@@ -23,12 +23,15 @@ class Trust:
     `weight` is its part of a score; BM25 has the rest. `floor` is the cosine it gives to texts that have nothing to do
     with each other; where it is None nobody has measured it, and the last candidate of each search stands for it.
     `proof` is how much a cosine above the floor proves that a passage speaks of the question; 0 leaves that to words.
-    `unspaced` says whether that holds for Chinese, Japanese, Korean and Thai as well.
+    `enough` is the least that a passage must have of the question to be given, by words and meaning together: with 0.8,
+    half of the terms and a fair cosine, or nearly all of the terms. `unspaced` says whether meaning counts so for
+    Chinese, Japanese, Korean and Thai as well.
     """
 
     weight: float
     floor: float | None = None
     proof: float = 0.0
+    enough: float = 0.8
     unspaced: bool = False
 
 
@@ -36,7 +39,7 @@ UNKNOWN = Trust(weight=0.2)
 """Measured with multilingual-e5-small as if nothing were known of it: better than BM25 alone on every set."""
 
 MEASURED = {
-    "wordllama": Trust(weight=0.3, floor=0.0, proof=2.0),
+    "wordllama": Trust(weight=0.3, floor=0.0, proof=2.0, enough=0.7),
     "e5": Trust(weight=0.5, floor=0.75, proof=2.0, unspaced=True),
 }
 """By a part of the encoder's name."""

@@ -3,19 +3,16 @@
 import re
 from collections.abc import Iterator
 
+from session_store.domain.memory.asking import REQUEST, is_asked_politely
 from session_store.domain.memory.notes import USER, Statement
 from session_store.domain.memory.relating import READ_CHARS, STOP, statements
 
-_ASKED = re.compile(
-    r"(?:^|(?<=[.!?\n,;。！？，；\s]))(?:"
-    r"(?P<polite>(?:(?:please|and|also|can you|could you)\s{1,3}){0,4})"
-    r"(?:remember|don't forget|do not forget|keep in mind|bear in mind|make a note|note|memori[sz]e)"
-    r"(?:\s+that|\s+this|\s*:)\s*:?\s*(?P<english>[^\n]+)"
-    r"|remember\s+(?P<bare>(?:my|our|the|I|we)\s[^\n]+)"
-    r"|(?:请|帮我|你要|要){0,4}(?:记住|记得|记下来|记下|别忘了|不要忘记)[,，:：]?\s*(?P<chinese>[^\n。！？]+)"
-    r")",
-    re.IGNORECASE,
+_ASKED = re.compile(rf"(?:^|(?<=[.!?\n,;。！？，；\s])){REQUEST}(?P<said>[^\n]+)", re.IGNORECASE)
+_TELLS = re.compile(
+    r"(?:\b(?:i|you|we|they|he|she|it|to|a|the|side|still|always|never|must|should|can|can['\u2019]t)|不)\s*$"
 )
+"""Before the word, where somebody says that they remember, or asks whether: nobody is asked to."""
+
 KEY_CHARS = 60
 TEXT_CHARS = 1_000
 
@@ -27,13 +24,14 @@ def asked_for(text: str) -> list[Statement]:
 
 def _requests(text: str) -> Iterator[str]:
     for found in _ASKED.finditer(text):
-        said = found["english"] or found["bare"] or found["chinese"]
-        sentence = STOP.split(said, maxsplit=1)[0].strip()
+        sentence = STOP.split(found["said"], maxsplit=1)[0].strip()
+        stop = found["said"][len(sentence) : len(sentence) + 1]
         # "Do you remember that …?" and "Remember that summer?" ask, and state nothing; "Could you remember …?" does.
-        stop = said[len(sentence) : len(sentence) + 1]
-        is_question = stop == "?" and "you" not in (found["polite"] or "").casefold()
-        if sentence and not is_question and re.search(r"you\s*$", text[: found.start()].casefold()) is None:
-            yield sentence[:TEXT_CHARS]
+        polite = is_asked_politely(found)
+        is_question = not polite and (stop in {"?", "？"} or sentence.endswith(("吗", "呢")))
+        said = sentence.removesuffix("吗")
+        if said and not is_question and _TELLS.search(text[: found.start()].casefold()) is None:
+            yield said[:TEXT_CHARS]
 
 
 def _statement(said: str) -> Statement:

@@ -126,7 +126,25 @@ _COMMON = frozenset(
 _COMMON_DENSE = re.compile(
     "什么|哪里|哪儿|哪个|哪些|怎么|怎样|多少|请问|请|记住|记得|告诉|的|了|吗|呢|是|我|你|您|在|有|和|吧|啊|谁|几"
 )
-_ENDINGS = ("ations", "ation", "ities", "ingly", "ings", "ies", "ing", "ers", "ed", "es", "er", "ly", "s", "y", "e")
+_ENDINGS = (
+    "ations",
+    "ation",
+    "ities",
+    "ingly",
+    "ists",
+    "ings",
+    "ist",
+    "ies",
+    "ing",
+    "ers",
+    "ed",
+    "es",
+    "er",
+    "ly",
+    "s",
+    "y",
+    "e",
+)
 _STEM = 3
 """Letters that a word keeps, whatever its ending."""
 
