@@ -7,7 +7,7 @@ import re
 import threading
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -183,16 +183,21 @@ class NoChanges:
 
     def __init__(self) -> None:
         self.watched: list[str] = []
+        self.following = 0
         self._changes: asyncio.Queue[None] = asyncio.Queue()
 
     def change(self) -> None:
         self._changes.put_nowait(None)
 
-    async def changes(self, path: str) -> AsyncIterator[None]:
+    async def changes(self, path: str) -> AsyncGenerator[None]:
         self.watched.append(path)
-        while True:
-            await self._changes.get()
-            yield
+        self.following += 1
+        try:
+            while True:
+                await self._changes.get()
+                yield
+        finally:
+            self.following -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,12 @@ class Desk:
     tally: Tally
     docs: Path
     vector_stores: tuple[Files, StoreFiles, VectorStores]
+
+    async def looked_at(self) -> None:
+        """The build with which watching begins has ended, and nothing was to be done."""
+        async with asyncio.timeout(10):
+            while not self.tally.builds["already_exists"]:
+                await asyncio.sleep(0.005)
 
     def served(self, recollections: Recollections | None = None) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""

@@ -4,7 +4,7 @@ import asyncio
 import io
 import os
 import zipfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -219,7 +219,7 @@ class FirstLook:
         self._tally = tally
         self.built: asyncio.Future[dict[str, int]] = asyncio.Future()
 
-    async def changes(self, path: str) -> AsyncIterator[None]:
+    async def changes(self, path: str) -> AsyncGenerator[None]:
         self.built.set_result(dict(self._tally.builds))
         await asyncio.Event().wait()
         yield

@@ -29,6 +29,7 @@ async def desks(tmp_path: Path) -> AsyncGenerator[tuple[Desk, Desk]]:
     yield found[0], found[1]
     for desk in found:
         desk.encoder.release()
+        await desk.watching.close()
         await desk.builds.close()
     await client.close()
 
@@ -121,3 +122,36 @@ async def test_a_rebuild_of_one_can_be_rolled_back_by_the_other(desks: tuple[Des
     await other.builds.rollback(None)
 
     assert (await paths(one, "striped"), await paths(one, "roars")) == (["zebra.md"], [])
+
+
+async def test_what_one_has_deleted_the_other_watches_no_more(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    await other.watching.begin(None)
+    await other.looked_at()
+    await one.builds.delete()
+    told = other.watching.told(None, await other.builds.status())
+    other.watcher.change()
+    async with asyncio.timeout(10):
+        while other.watcher.following:
+            await asyncio.sleep(0)
+
+    assert (told.watching, (await one.builds.status()).status) == (False, "not_found")
+
+
+async def test_what_one_has_made_of_another_folder_the_other_follows_there(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    await other.watching.begin_all()
+    await other.looked_at()
+    await build(one, source_dir="deep")
+    other.watcher.change()
+    async with asyncio.timeout(10):
+        while other.watcher.following:
+            await asyncio.sleep(0)
+    await other.watching.begin_all()
+    async with asyncio.timeout(10):
+        while len(other.watcher.watched) < 2:
+            await asyncio.sleep(0)
+
+    assert other.watcher.watched == [str(one.docs), str(one.docs / "deep")]

@@ -1,7 +1,7 @@
 """Builds as jobs: their events, their end before time, folders that are followed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -128,12 +128,36 @@ async def test_a_folder_is_left_alone_again(client: Client) -> None:
     assert "watching" not in await client.status()
 
 
-async def test_what_is_deleted_is_not_watched_any_more(client: Client) -> None:
+@pytest.mark.parametrize("route", ["/admin/index", "/v1/vector_stores/vs_docs"])
+async def test_what_is_deleted_is_not_watched_any_more(client: Client, route: str) -> None:
     await client.build(watch=True)
-    await client.settled()
-    await client.ask("DELETE", "/admin/index")
+    await client.desk.looked_at()
+    status, _ = await client.ask("DELETE", route)
+    following = client.desk.watcher.following
 
-    assert await client.status() == {"status": "not_found"}
+    assert (status, following, await client.status()) == (200, 0, {"status": "not_found"})
+
+
+async def test_a_change_while_the_index_is_deleted_does_not_bring_it_back(client: Client) -> None:
+    await client.build()
+    deleting = asyncio.create_task(client.desk.builds.delete())
+    await asyncio.sleep(0)
+    client.desk.builds.touch("docs")
+    await deleting
+    await asyncio.sleep(0.2)
+
+    assert await client.settled() == {"status": "not_found"}
+
+
+async def test_what_is_built_again_after_it_was_deleted_is_among_all_that_are_watched(client: Client) -> None:
+    await client.build()
+    await client.desk.watching.begin_all()
+    await client.desk.looked_at()
+    status, _ = await client.ask("DELETE", "/admin/index")
+    await client.build()
+    await client.desk.watching.begin_all()
+
+    assert (status, (await client.settled())["watching"]) == (200, True)
 
 
 async def test_another_folder_is_watched_instead_of_the_first(client: Client) -> None:
@@ -227,7 +251,7 @@ class NoWatches:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def changes(self, path: str) -> AsyncIterator[None]:
+    async def changes(self, path: str) -> AsyncGenerator[None]:
         self.asked += 1
         return
         yield

@@ -97,6 +97,10 @@ class Builds:
         record = await (await self._collections.open(name)).record()
         return record.source_dir if record else ""
 
+    async def follows(self, name: str, path: str) -> bool:
+        """Whether a change of this folder is one of the index: no more once that is deleted, or made of another one."""
+        return self._jobs.error(name) is not None or await self.folder(name) == path
+
     async def listing(self) -> wire.CollectionList:
         found = sorted({*await self._collections.names(), *self._jobs.names()})
         told = [(name, await self.status(name)) for name in found]
@@ -131,9 +135,7 @@ class Builds:
         """Raises BuildRunning: what a build is about to publish cannot be deleted yet."""
         name = collection(asked)
         passages = await self._collections.open(name)
-        deleted = await self._jobs.change(name, passages.delete())
-        self._pauses.pop(name, None)
-        if not deleted:
+        if not await self._jobs.change(name, self._deleted(name, passages)):
             return wire.IndexDeleted(status="not_found", message="there is no index")
         self._jobs.serving(name, 0)
         return wire.IndexDeleted(status="deleted", message="the index is deleted")
@@ -213,8 +215,9 @@ class Builds:
 
     async def _renew_touched(self, name: str) -> None:
         await self._jobs.free(name)
-        self._touched.discard(name)
-        await self.renew(name)
+        if name in self._touched:
+            self._touched.discard(name)
+            await self.renew(name)
 
     def _try_later(self, name: str) -> None:
         if name not in self._waiting:
@@ -246,6 +249,13 @@ class Builds:
         survey = await self._building.survey(passages, wanted, Progress())
         plan = estimating.told(survey, await passages.record())
         return wire.Built(status="planned", message=estimating.summary(plan), plan=plan)
+
+    async def _deleted(self, name: str, passages: Passages) -> bool:
+        """With what was to be built of it later."""
+        deleted = await passages.delete()
+        self._pauses.pop(name, None)
+        self._touched.discard(name)
+        return deleted
 
     async def _rolled_back(self, passages: Passages) -> bool:
         earlier = await passages.earlier()
