@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from rag_indexer.domain import estimating, removing
@@ -192,15 +193,15 @@ class Builds:
         Bring the index up to date; where that fails, remove at least this file from it.
 
         No search finds the file when this returns. Raises StoreUnavailable, and BuildRunning when another process
-        builds; the index is brought up to date later then.
+        builds; it is done later then.
         """
         if await self.renew(name) is not None:
             return
-        passages = await self._collections.open(name)
-        await self._jobs.free(name)
-        if await self._jobs.change(name, removing.taken_out(passages, path, self._clock.utc())):
-            record = await passages.record()
-            self._jobs.serving(name, record.num_chunks if record else 0)
+        try:
+            await self._remove(name, path)
+        except (Conflict, Unavailable):
+            self._later(self._remove_later(name, path))
+            raise
 
     def touch(self, name: str) -> None:
         """Bring the index up to date soon; asked for again before that has begun, it is done once."""
@@ -218,6 +219,25 @@ class Builds:
         if name in self._touched:
             self._touched.discard(name)
             await self.renew(name)
+
+    async def _remove(self, name: str, path: str) -> None:
+        passages = await self._collections.open(name)
+        await self._jobs.free(name)
+        if await self._jobs.change(name, removing.taken_out(passages, path, self._clock.utc())):
+            record = await passages.record()
+            self._jobs.serving(name, record.num_chunks if record else 0)
+
+    async def _remove_later(self, name: str, path: str) -> None:
+        """Unless it was uploaded again since."""
+        pause = self._pause
+        while True:
+            await asyncio.sleep(pause)
+            if await asyncio.to_thread(self._sources.is_uploaded, name, path):
+                return
+            with suppress(Conflict, Unavailable):
+                await self._remove(name, path)
+                return
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _try_later(self, name: str) -> None:
         if name not in self._waiting:

@@ -72,6 +72,10 @@ class Sources:
         """The collections that have uploads, in order, whether or not they are indexed. Raises StoreUnavailable."""
         return await self._uploads.collections()
 
+    def is_uploaded(self, collection: str, path: str) -> bool:
+        """Whether this path of the collection is that of an upload. Blocks."""
+        return self._uploads.folder(collection).stamp(path.removeprefix(UPLOADS)) is not None
+
     def open(self, collection: str, source_dir: str | None, record: Record | None, *, stay: bool) -> Folder:
         """
         The folder that is asked for, else the configured one, else the one the index is made of.
