@@ -14,11 +14,13 @@ from yarl import URL
 
 from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
+from rag_indexer.app import vector_stores
 from rag_indexer.domain.ports import Collections, Passages
 from rag_indexer.domain.store_files import StoreFiles
-from rag_indexer.domain.uploads import NewUpload
+from rag_indexer.domain.uploads import NewUpload, Upload, Uploads
 from sage_contracts import index as wire
-from sage_contracts.vector_stores import PageQuery
+from sage_contracts.errors import CollectionNotFound
+from sage_contracts.vector_stores import NewStoreFile, PageQuery, StoreFileChange
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
 from tests.rag_indexer.parts import Desk, edge_desk, written
 
@@ -313,6 +315,62 @@ async def test_a_deleted_file_is_in_no_store_any_more(client: AsyncOpenAI) -> No
     assert (await client.vector_stores.search(store, query="a pump that rattles")).data == []
     with pytest.raises(NotFoundError):
         await client.vector_stores.files.retrieve(pump, vector_store_id=store)
+
+
+class HeldShelf(UploadShelf):
+    """What is put there waits."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    async def put(self, collection: str, upload_id: str, new: NewUpload) -> Upload:
+        self.reached.set()
+        await self.go.wait()
+        return await super().put(collection, upload_id, new)
+
+
+@pytest.mark.parametrize("attach", [True, False])
+async def test_what_is_put_into_a_store_while_that_is_deleted_is_not_kept(
+    client: AsyncOpenAI, desk: Desk, tmp_path: Path, attach: bool
+) -> None:
+    store, (pump,) = await filled(client, pump=PUMP)
+    lamp = await client.files.create(file=named("lamp.md", LAMP), purpose="assistants")
+    shelf = HeldShelf(tmp_path / "data" / "uploads")
+    _, _, other = vector_stores(
+        tmp_path / "data",
+        collections=desk.collections,
+        builds=desk.builds,
+        uploads=Uploads(shelf, desk.builds, suffixes={".md"}, max_bytes=1_000),
+        shelf=shelf,
+        searches=desk.searches,
+    )
+    if attach:
+        putting = asyncio.create_task(other.attach(store, NewStoreFile(file_id=lamp.id)))
+    else:
+        putting = asyncio.create_task(other.change_file(store, pump, StoreFileChange(attributes={})))
+    await shelf.reached.wait()
+    await client.vector_stores.delete(store)
+    shelf.go.set()
+    with pytest.raises(CollectionNotFound):
+        await putting
+    await desk.builds.refresh()
+
+    assert (await desk.uploads.listing("manuals")).documents == []
+    assert (await desk.builds.status("manuals")).status == "not_found"
+
+
+async def test_a_store_that_another_process_builds_is_not_deleted_and_keeps_its_files(
+    client: AsyncOpenAI, desk: Desk
+) -> None:
+    store, (pump,) = await filled(client, pump=PUMP)
+    async with desk.collections.hold("manuals"):
+        with pytest.raises(ConflictError):
+            await client.vector_stores.delete(store)
+    await desk.builds.renew("manuals")
+
+    assert [file.id async for file in client.vector_stores.files.list(store)] == [pump]
+    assert (await client.vector_stores.search(store, query="a pump that rattles")).data[0].file_id == pump
 
 
 async def test_a_file_that_one_store_could_not_give_up_is_deleted_from_all_the_next_time(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -132,11 +132,17 @@ class Builds:
         message = f"the index of {record.updated_at:%Y-%m-%d %H:%M:%S} UTC is served again"
         return wire.RolledBack(status="rolled_back", message=message, index=info(record))
 
-    async def delete(self, asked: str | None = None) -> wire.IndexDeleted:
-        """Raises BuildRunning: what a build is about to publish cannot be deleted yet."""
+    async def delete(
+        self, asked: str | None = None, also: Callable[[], Awaitable[None]] | None = None
+    ) -> wire.IndexDeleted:
+        """
+        And do `also` that before any build may begin.
+
+        Raises BuildRunning: what a build is about to publish cannot be deleted yet.
+        """
         name = collection(asked)
         passages = await self._collections.open(name)
-        if not await self._jobs.change(name, self._deleted(name, passages)):
+        if not await self._jobs.change(name, self._deleted(name, passages, also)):
             return wire.IndexDeleted(status="not_found", message="there is no index")
         self._jobs.serving(name, 0)
         return wire.IndexDeleted(status="deleted", message="the index is deleted")
@@ -270,9 +276,11 @@ class Builds:
         plan = estimating.told(survey, await passages.record())
         return wire.Built(status="planned", message=estimating.summary(plan), plan=plan)
 
-    async def _deleted(self, name: str, passages: Passages) -> bool:
+    async def _deleted(self, name: str, passages: Passages, also: Callable[[], Awaitable[None]] | None) -> bool:
         """With what was to be built of it later."""
         deleted = await passages.delete()
+        if also is not None:
+            await also()
         self._pauses.pop(name, None)
         self._touched.discard(name)
         return deleted

@@ -55,13 +55,9 @@ async def search(
 
 @post(wire.ATTACH.route, status_code=wire.ATTACH.status)
 async def attach(
-    vector_store_id: FromPath[str],
-    data: JSONBody[wire.NewStoreFile],
-    stores: NamedDependency[VectorStores],
-    store_files: NamedDependency[StoreFiles],
+    vector_store_id: FromPath[str], data: JSONBody[wire.NewStoreFile], stores: NamedDependency[VectorStores]
 ) -> wire.StoreFile:
-    (attached,) = await store_files.attach((await stores.card(vector_store_id)).collection, [data])
-    return attached
+    return await stores.attach(vector_store_id, data)
 
 
 @get(wire.STORE_FILES.route)
@@ -90,9 +86,8 @@ async def change_file(
     file_id: FromPath[str],
     data: JSONBody[wire.StoreFileChange],
     stores: NamedDependency[VectorStores],
-    store_files: NamedDependency[StoreFiles],
 ) -> wire.StoreFile:
-    return await store_files.change((await stores.card(vector_store_id)).collection, file_id, data)
+    return await stores.change_file(vector_store_id, file_id, data)
 
 
 @delete(wire.DETACH.route, status_code=wire.DETACH.status)
