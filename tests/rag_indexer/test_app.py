@@ -4,7 +4,7 @@ import asyncio
 import io
 import os
 import zipfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from prometheus_client import CollectorRegistry
 
 from rag_indexer.adapters.edge_passages import edge_collections
 from rag_indexer.app import assemble, create_app, loops
-from rag_indexer.domain.ports import Collections, Passages
+from rag_indexer.domain.ports import Collections, Holder, Passages, no_build
 from rag_indexer.domain.watching import Watching
 from rag_indexer.settings import Settings
 from sage_chassis.background import running
 from sage_contracts.errors import StoreUnavailable
+from sage_contracts.index import Job
 from tests.fakes.cluster import free_port, serve
 from tests.rag_indexer.parts import Tally, desk_over, written
 
@@ -208,8 +209,11 @@ class AwayOnce:
     async def open(self, name: str) -> Passages:
         return await self._collections.open(name)
 
-    def hold(self, name: str) -> AbstractAsyncContextManager[asyncio.Event]:
-        return self._collections.hold(name)
+    def hold(self, name: str, job: Callable[[], Job | None] = no_build) -> AbstractAsyncContextManager[asyncio.Event]:
+        return self._collections.hold(name, job)
+
+    async def holder(self, name: str) -> Holder | None:
+        return await self._collections.holder(name)
 
 
 class FirstLook:

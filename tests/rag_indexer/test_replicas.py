@@ -38,6 +38,10 @@ async def build(desk: Desk, **changes: object) -> wire.Built:
     return await desk.builds.build(wire.BuildRequest(**changes))  # type: ignore[arg-type]
 
 
+async def followed(desk: Desk) -> list[wire.BuildEvent]:
+    return [event async for event in desk.builds.events(None)]
+
+
 async def paths(desk: Desk, query: str) -> list[str]:
     found = await desk.searches.find(wire.SearchRequest(query=query))
     return [passage.source.path for passage in found.passages]
@@ -63,13 +67,24 @@ async def test_while_one_builds_the_other_is_told_so_and_harms_nothing(desks: tu
     one.encoder.hold()
     building = asyncio.create_task(build(one))
     assert await asyncio.to_thread(one.encoder.reached.wait, 10)
-    with pytest.raises(BuildRunning, match="another rag-indexer is changing the collection docs"):
+    with pytest.raises(
+        BuildRunning, match=r"^build \w+ is under way in .*, another rag-indexer, since .*: scanning, 0 of"
+    ):
         await build(other, wait=wait)
     with pytest.raises(BuildRunning):
         await other.builds.delete()
+    with pytest.raises(BuildRunning):
+        await other.builds.cancel(None)
+    told = await other.builds.status()
+    following = asyncio.create_task(followed(other))
+    await asyncio.sleep(0)
     one.encoder.release()
     built = await building
+    here = await one.builds.status()
 
+    assert (told.status, told.job and told.job.stage, bool(told.builder)) == ("building", "scanning", True)
+    assert (here.status, here.builder) == ("ready", None)
+    assert [event.event for event in await following] == ["progress", "idle"]
     status = await other.builds.status()
 
     assert (built.status, await paths(other, "striped")) == ("built", ["zebra.md"])

@@ -15,11 +15,12 @@ from yarl import URL
 from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
 from rag_indexer.app import vector_stores
-from rag_indexer.domain.ports import Collections, Passages
+from rag_indexer.domain.ports import Collections, Holder, Passages, no_build
 from rag_indexer.domain.store_files import StoreFiles
 from rag_indexer.domain.uploads import NewUpload, Upload, Uploads
 from sage_contracts import index as wire
 from sage_contracts.errors import CollectionNotFound
+from sage_contracts.index import Job
 from sage_contracts.vector_stores import NewStoreFile, PageQuery, StoreFileChange
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
 from tests.rag_indexer.parts import Desk, edge_desk, written
@@ -218,8 +219,11 @@ class CountingCollections:
         self.opened += 1
         return await self._collections.open(name)
 
-    def hold(self, name: str) -> AbstractAsyncContextManager[asyncio.Event]:
-        return self._collections.hold(name)
+    def hold(self, name: str, job: Callable[[], Job | None] = no_build) -> AbstractAsyncContextManager[asyncio.Event]:
+        return self._collections.hold(name, job)
+
+    async def holder(self, name: str) -> Holder | None:
+        return await self._collections.holder(name)
 
 
 async def test_two_files_of_one_name_are_two_files(client: AsyncOpenAI) -> None:

@@ -3,25 +3,35 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from rag_indexer.domain import estimating, removing
 from rag_indexer.domain.building import Building, Clock, Wanted
 from rag_indexer.domain.jobs import Job, Jobs, is_elsewhere
-from rag_indexer.domain.ports import Collections, Counts, Passages
+from rag_indexer.domain.ports import Collections, Counts, Holder, Passages
 from rag_indexer.domain.progress import Progress
 from rag_indexer.domain.records import info
 from rag_indexer.domain.sources import Sources
 from sage_contracts import index as wire
 from sage_contracts import names
-from sage_contracts.errors import Conflict, IndexMismatch, NoEarlierIndex, SageError, Unavailable
+from sage_contracts.errors import (
+    BuildRunning,
+    Conflict,
+    IndexMismatch,
+    NoEarlierIndex,
+    SageError,
+    StoreUnavailable,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0
 _TRIES = 6
 _LONGEST_PAUSE = 300.0
+_LOOK_SECONDS = 1.0
+"""Between two looks at what another process builds."""
 
 
 class Builds:
@@ -82,11 +92,16 @@ class Builds:
         name = collection(asked)
         # First, so that a build that ends in the meantime is not told as one that left no index.
         job, error = self._jobs.running(name), self._jobs.error(name)
+        elsewhere = None if job else await self._elsewhere(name)
         passages = await self._collections.open(name)
         record, earlier = await passages.record(), await passages.earlier()
         index, previous = info(record) if record else None, info(earlier) if earlier else None
         if job is not None:
             return wire.IndexStatus(status="building", index=index, job=job, previous=previous)
+        if elsewhere is not None:
+            return wire.IndexStatus(
+                status="building", index=index, job=elsewhere.job, builder=elsewhere.by, previous=previous
+            )
         if error is not None:
             return wire.IndexStatus(status="failed", index=index, error=error, previous=previous)
         return wire.IndexStatus(status="ready" if index else "not_found", index=index, previous=previous)
@@ -110,12 +125,16 @@ class Builds:
         )
 
     def events(self, asked: str | None) -> AsyncGenerator[wire.BuildEvent]:
-        """Of the build that runs, or ran last."""
-        return self._jobs.events(collection(asked))
+        """Of the build that runs, or ran last; of one in another process not how it ended."""
+        return self._events(collection(asked))
 
     async def cancel(self, asked: str | None) -> wire.Cancelled:
-        build = await self._jobs.cancel(collection(asked))
+        """Raises BuildRunning for a build of another process."""
+        name = collection(asked)
+        build = await self._jobs.cancel(name)
         if build is None:
+            if (elsewhere := await self._elsewhere(name)) is not None:
+                raise BuildRunning(elsewhere.message)
             return wire.Cancelled(status="not_running", message="no build is under way")
         return wire.Cancelled(status="cancelled", message=f"build {build} was broken off")
 
@@ -219,6 +238,26 @@ class Builds:
         for task in self._tasks:
             task.cancel()
         await self._jobs.close()
+
+    async def _elsewhere(self, name: str) -> Holder | None:
+        """Which other process builds it, if one does."""
+        holder = await self._collections.holder(name)
+        return holder if holder is not None and holder.job is not None else None
+
+    async def _events(self, name: str) -> AsyncGenerator[wire.BuildEvent]:
+        told: wire.Job | None = None
+        with suppress(StoreUnavailable):  # then what is known here is told
+            while self._jobs.running(name) is None and (elsewhere := await self._elsewhere(name)) is not None:
+                if elsewhere.job != told:
+                    told = elsewhere.job
+                    yield wire.BuildEvent(event="progress", job=told)
+                await asyncio.sleep(_LOOK_SECONDS)
+        if told is not None and self._jobs.running(name) is None:
+            yield wire.BuildEvent(event="idle")
+            return
+        async with aclosing(self._jobs.events(name)) as events:
+            async for event in events:
+                yield event
 
     async def _renew_touched(self, name: str) -> None:
         await self._jobs.free(name)

@@ -135,7 +135,10 @@ class Jobs:
         return job.task if job else self._changes.get(collection)
 
     async def _run(self, wanted: Wanted, progress: Progress) -> Outcome:
-        async with self._collections.hold(wanted.collection) as lost:
+        def told() -> wire.Job:
+            return progress.job(self._clock.monotonic())
+
+        async with self._collections.hold(wanted.collection, told) as lost:
             progress.held.set()
             passages = await self._collections.open(wanted.collection)
             return await _unless(lost, self._building.run(passages, wanted, progress))
