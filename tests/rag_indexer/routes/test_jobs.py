@@ -88,6 +88,25 @@ async def test_a_build_that_is_cancelled_leaves_the_index_that_was_there(client:
     assert sorted(path.name for path in (tmp_path / "data").glob("docs@*")) == ["docs@1", "docs@versions"]
 
 
+async def test_a_build_that_is_cancelled_while_its_draft_is_begun_leaves_nothing(
+    client: Client, tmp_path: Path
+) -> None:
+    await client.build()
+    reached = asyncio.Event()
+    client.desk.encoder.meanwhile = reached.set
+    building = asyncio.create_task(client.build(force_rebuild=True))
+    await reached.wait()
+    async with asyncio.timeout(10):
+        while not (tmp_path / "data" / "docs@2").exists():
+            await asyncio.sleep(0)
+    await client.desk.builds.cancel(None)
+    status, _ = await building
+    left = sorted(path.name for path in (tmp_path / "data").glob("docs@*"))
+    _, built = await client.build()
+
+    assert (status, left, built["status"]) == (409, ["docs@1", "docs@versions"], "already_exists")
+
+
 async def test_where_no_build_runs_there_is_nothing_to_cancel(client: Client) -> None:
     assert (await client.ask("POST", "/admin/index/cancel"))[1]["status"] == "not_running"
 
