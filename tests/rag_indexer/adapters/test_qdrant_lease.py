@@ -103,6 +103,26 @@ async def test_a_lease_that_is_given_back_while_it_is_asked_for_is_taken() -> No
     await client.close()
 
 
+class Slow(AsyncQdrantClient):
+    """In memory; whoever asks for a point waits for ever."""
+
+    async def retrieve(self, *args: Any, **kwargs: Any) -> list[models.Record]:
+        return await asyncio.Future()
+
+
+async def test_a_lease_that_nobody_waits_for_any_more_is_given_back() -> None:
+    client = Slow(":memory:")
+    taking = asyncio.create_task(QdrantLeases(client).hold("docs").__aenter__())
+    async with asyncio.timeout(5):
+        while not (await client.collection_exists(LEASES) and (await client.count(LEASES)).count):
+            await asyncio.sleep(0)
+    taking.cancel()
+    await asyncio.wait([taking])
+
+    assert (await client.count(LEASES)).count == 0
+    await client.close()
+
+
 async def test_of_many_at_once_one_has_it(client: Shaky) -> None:
     async def held() -> bool:
         try:
@@ -157,6 +177,12 @@ async def test_a_holder_that_cannot_reach_the_server_gives_up_in_time(client: Sh
         async with asyncio.timeout(5):
             await lost.wait()
         client.away = False
+
+
+async def test_a_lease_that_fails_to_be_renewed_for_whatever_reason_is_lost(client: Shaky) -> None:
+    calls = iter([None])  # and then no more
+    async with QdrantLeases(client, seconds=0.1).hold("docs", lambda: next(calls)) as lost, asyncio.timeout(5):
+        await lost.wait()
 
 
 async def test_a_server_that_is_away_for_a_moment_costs_nothing(client: Shaky) -> None:

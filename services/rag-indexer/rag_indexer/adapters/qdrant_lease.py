@@ -76,18 +76,15 @@ class QdrantLeases:
             expires = self._clock() + self._seconds
             return _Lease(name=name, holder=holder, expires=expires, by=self._by, since=since, job=job())
 
-        async with answered():
-            await self._prepare()
-            found = await self._taken(wanted())
+        try:
+            async with answered():
+                await self._prepare()
+                found = await self._taken(wanted())
             if found.holder != holder:
                 raise BuildRunning(found.told.message)
-        lost = asyncio.Event()
-        renewing = asyncio.create_task(self._renew(wanted, lost))
-        try:
-            yield lost
-        finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
+            async with self._renewed(wanted) as lost:
+                yield lost
+        finally:  # also of one that nobody waits for any more, and so does not know whether it was taken
             with suppress(StoreUnavailable):  # it expires by itself
                 await self._release(name, holder)
 
@@ -126,24 +123,36 @@ class QdrantLeases:
         found = await self._client.retrieve(LEASES, [_id(name)], with_payload=True)
         return msgspec.convert(found[0].payload, _Lease) if found else None
 
+    @asynccontextmanager
+    async def _renewed(self, wanted: Callable[[], _Lease]) -> AsyncGenerator[asyncio.Event]:
+        lost = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(wanted, lost))
+        try:
+            yield lost
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+
     async def _renew(self, wanted: Callable[[], _Lease], lost: asyncio.Event) -> None:
         """A lease that cannot be renewed counts as lost a little before others may take it."""
         good_until = self._clock() + self._seconds * 0.8
-        while True:
-            await asyncio.sleep(self._seconds / 4)
-            asked = wanted()
-            try:
-                async with answered():
-                    held = (await self._taken(asked)).holder == asked.holder
-            except StoreUnavailable as error:
-                log.warning("lease not renewed", extra={"collection": asked.name, "reason": error.message})
-                if self._clock() < good_until:
+        try:
+            while True:
+                await asyncio.sleep(self._seconds / 4)
+                asked = wanted()
+                try:
+                    async with answered():
+                        found = await self._taken(asked)
+                except StoreUnavailable as error:
+                    log.warning("lease not renewed", extra={"collection": asked.name, "reason": error.message})
+                    if self._clock() >= good_until:
+                        return
                     continue
-                held = False
-            if not held:
-                lost.set()
-                return
-            good_until = self._clock() + self._seconds * 0.8
+                if found.holder != asked.holder:
+                    return
+                good_until = asked.expires - self._seconds * 0.2
+        finally:
+            lost.set()
 
     async def _release(self, name: str, holder: str) -> None:
         mine = models.Filter(
