@@ -188,6 +188,17 @@ async def test_another_folder_is_watched_instead_of_the_first(client: Client) ->
     assert client.desk.watcher.watched == [str(client.desk.docs), str(client.desk.docs / "deep")]
 
 
+async def test_another_folder_that_is_asked_for_twice_at_once_is_watched_once(client: Client) -> None:
+    watching = client.desk.watching
+    await client.build(watch=True)
+    await client.settled()
+    await client.build(source_dir="deep")
+    await asyncio.gather(watching.begin(None), watching.begin_all())
+    await asyncio.sleep(0.05)
+
+    assert client.desk.watcher.following == 1
+
+
 async def test_what_is_made_of_uploads_alone_cannot_be_watched(tmp_path: Path) -> None:
     async with clients(tmp_path, default=False) as client:
         await client.ask("POST", "/admin/index/documents", {"documents": [{"name": "a.md", "text": "A zebra."}]})

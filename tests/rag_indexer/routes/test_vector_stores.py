@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError
 from yarl import URL
 
+from rag_indexer.adapters.store_cards import StoreCards
 from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
 from rag_indexer.app import vector_stores
 from rag_indexer.domain.ports import Collections, Holder, Passages, no_build
 from rag_indexer.domain.store_files import StoreFiles
 from rag_indexer.domain.uploads import NewUpload, Upload, Uploads
+from rag_indexer.domain.vector_stores import Card, VectorStores
 from sage_contracts import index as wire
 from sage_contracts.errors import CollectionNotFound
 from sage_contracts.index import Job
-from sage_contracts.vector_stores import NewStoreFile, PageQuery, StoreFileChange
+from sage_contracts.vector_stores import NewStoreFile, PageQuery, StoreChange, StoreFileChange
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
 from tests.rag_indexer.parts import Desk, edge_desk, written
 
@@ -362,6 +365,45 @@ async def test_what_is_put_into_a_store_while_that_is_deleted_is_not_kept(
 
     assert (await desk.uploads.listing("manuals")).documents == []
     assert (await desk.builds.status("manuals")).status == "not_found"
+
+
+class HeldCards(StoreCards):
+    """What is put there waits."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    async def put(self, card: Card) -> None:
+        self.reached.set()
+        await self.go.wait()
+        await super().put(card)
+
+
+async def test_a_store_that_is_changed_while_it_is_deleted_is_gone(
+    client: AsyncOpenAI, desk: Desk, tmp_path: Path
+) -> None:
+    store = (await client.vector_stores.create(name="manuals")).id
+    files, store_files, _ = desk.vector_stores
+    cards = HeldCards(tmp_path / "data" / "vector-stores")
+    stores = VectorStores(
+        cards=cards,
+        collections=desk.collections,
+        builds=desk.builds,
+        searches=desk.searches,
+        files=files,
+        store_files=store_files,
+        new_id=lambda: "0" * 24,
+        now=lambda: datetime.now(UTC),
+    )
+    changing = asyncio.create_task(stores.change(store, StoreChange(name="new")))
+    await cards.reached.wait()
+    deleting = asyncio.create_task(stores.delete(store))
+    await asyncio.sleep(0.1)
+    cards.go.set()
+    await asyncio.wait([changing, deleting])
+
+    assert [one.id async for one in client.vector_stores.list()] == []
 
 
 async def test_a_store_that_another_process_builds_is_not_deleted_and_keeps_its_files(

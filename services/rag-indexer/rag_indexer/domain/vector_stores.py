@@ -69,7 +69,7 @@ class VectorStores:
         self._new_id = new_id
         self._now = now
         self._naming = asyncio.Lock()
-        """Held from when a name is found free until it is taken."""
+        """Held from when a name is found free until it is taken, and from when a store is found until it is changed."""
 
     async def create(self, new: wire.NewStore) -> wire.Store:
         """Raises InvalidRequest for what cannot be, and DocumentNotFound; then there is no store."""
@@ -112,12 +112,13 @@ class VectorStores:
     async def change(self, store_id: str, change: wire.StoreChange) -> wire.Store:
         """Raises CollectionNotFound and InvalidRequest."""
         refuse_expiry(change.expires_after)
-        card = await self.card(store_id)
-        if change.name is not None:
-            card = replace(card, name=change.name)
-        if change.metadata is not None:
-            card = replace(card, metadata=attributes.metadata(change.metadata))
-        await self._cards.put(card)
+        async with self._naming:
+            card = await self.card(store_id)
+            if change.name is not None:
+                card = replace(card, name=change.name)
+            if change.metadata is not None:
+                card = replace(card, metadata=attributes.metadata(change.metadata))
+            await self._cards.put(card)
         return await self._told(card)
 
     async def delete(self, store_id: str) -> wire.StoreDeleted:

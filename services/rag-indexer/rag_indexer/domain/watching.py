@@ -57,13 +57,13 @@ class Watching:
         if not path:
             raise InvalidRequest(f"the collection {name} is made of no folder that could be watched", param="watch")
         self._let_be.discard(name)
-        if (before := self._watched.get(name)) is not None:
-            if before.path == path:
-                return
-            await _stopped(before)
+        if (before := self._watched.get(name)) is not None and before.path == path:
+            return
         task = asyncio.create_task(self._follow(name, path))
         watched = self._watched[name] = _Watched(path, task)
         task.add_done_callback(lambda _: self._forget(name, watched))
+        if before is not None:
+            await _stopped(before)
 
     async def begin_all(self) -> None:
         """Every collection that is made of a folder and was not let be since; asked for again, those that are new."""
