@@ -23,7 +23,7 @@ from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.documents import Document, Entry, Sparse, StoredPassage, Vectors
 from rag_indexer.domain.files import Files
 from rag_indexer.domain.manifest import FileState
-from rag_indexer.domain.ports import BuildOutcome, Collections, Encoder, Kind, Made, Record, SearchOutcome
+from rag_indexer.domain.ports import BuildOutcome, Collections, Encoder, Folders, Kind, Made, Record, SearchOutcome
 from rag_indexer.domain.reading import Reading
 from rag_indexer.domain.recollections import Candidates, Kept, Recollections
 from rag_indexer.domain.searches import Searches
@@ -255,11 +255,12 @@ def desk_over(
     encoder: Encoder | None = None,
     default: bool = True,
     pause: float = 5.0,
+    folders: Folders | None = None,
 ) -> Desk:
     words, tally, terms, parser, watcher = WordsEncoder(), Tally(), Bm25Terms(), CountingParser(), NoChanges()
     reading = Reading(parser, encoder or words, terms)
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=_ticking())
-    folders = AllowedFolders([str(docs)], max_file_bytes=100_000, suffixes=TextParser.suffixes)
+    folders = folders or AllowedFolders([str(docs)], max_file_bytes=100_000, suffixes=TextParser.suffixes)
     shelf = UploadShelf(data / "uploads")
     builds = Builds(
         collections=collections,

@@ -80,7 +80,7 @@ class EdgeCollections:
                 del self._open[name]
 
     async def close(self) -> None:
-        for passages in self._open.values():
+        for passages in list(self._open.values()):
             await passages.close()
 
 

@@ -83,7 +83,7 @@ class Building:
         comparable = record is not None and record.fingerprint == self._reading.fingerprint and not wanted.force
         before = await passages.manifest() if comparable else {}
         now = self._clock.utc().timestamp()
-        found = await asyncio.to_thread(self._reading.scan, wanted.folder, before, now, progress.scanned)
+        found = await self._reading.scanned(wanted.folder, before, now, progress.scanned)
         return Survey(record if comparable else None, before, found, planning.plan(before, found.hashes))
 
     async def run(self, passages: Passages, wanted: Wanted, progress: Progress) -> Outcome:

@@ -304,7 +304,7 @@ class Builds:
 
     async def _wanted(self, name: str, source_dir: str | None, *, force: bool, stay: bool) -> Wanted:
         record = await (await self._collections.open(name)).record()
-        folder = self._sources.open(name, source_dir, record, stay=stay)
+        folder = await self._sources.open(name, source_dir, record, stay=stay)
         kept = record is not None and record.chosen and record.source_dir == folder.path
         chosen = bool(source_dir) or (stay and kept) or (name != names.DOCS_COLLECTION and bool(folder.path))
         return Wanted(name, folder, chosen=chosen, force=force)
