@@ -22,7 +22,7 @@ from rag_indexer.domain.store_files import StoreFiles
 from rag_indexer.domain.uploads import NewUpload, Upload, Uploads
 from rag_indexer.domain.vector_stores import Card, VectorStores
 from sage_contracts import index as wire
-from sage_contracts.errors import CollectionNotFound
+from sage_contracts.errors import CollectionNotFound, EncoderAway
 from sage_contracts.index import Job
 from sage_contracts.vector_stores import NewStoreFile, PageQuery, StoreChange, StoreFileChange
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
@@ -435,6 +435,19 @@ async def test_a_file_that_one_store_could_not_give_up_is_deleted_from_all_the_n
 
         with pytest.raises(NotFoundError):
             await client.files.retrieve(pump)
+
+
+async def test_what_could_not_be_indexed_has_failed_in_its_store_as_well(tmp_path: Path) -> None:
+    async with edge_desk(tmp_path) as desk, sdk(desk) as client:
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        store = await client.vector_stores.create(name="manuals")
+        file = await client.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=named("pump.md", PUMP), poll_interval_ms=20
+        )
+        told = await client.vector_stores.retrieve(store.id)
+
+    assert (file.status, told.status) == ("failed", "completed")
+    assert (told.file_counts.failed, told.file_counts.in_progress, told.file_counts.total) == (1, 0, 1)
 
 
 async def test_stores_and_files_outlive_the_service(tmp_path: Path) -> None:

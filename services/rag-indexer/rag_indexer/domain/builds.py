@@ -113,9 +113,13 @@ class Builds:
         record = await (await self._collections.open(name)).record()
         return record.source_dir if record else ""
 
+    def failed(self, name: str) -> bool:
+        """Whether the last build of it here did, and none runs now."""
+        return self._jobs.error(name) is not None
+
     async def follows(self, name: str, path: str) -> bool:
         """Whether a change of this folder is one of the index: no more once that is deleted, or made of another one."""
-        return self._jobs.error(name) is not None or await self.folder(name) == path
+        return self.failed(name) or await self.folder(name) == path
 
     async def listing(self) -> wire.CollectionList:
         found = sorted({*await self._collections.names(), *self._jobs.names()})

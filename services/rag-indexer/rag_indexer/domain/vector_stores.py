@@ -217,6 +217,8 @@ class VectorStores:
         files = await (await self._collections.open(card.collection)).manifest()
         waiting = await self._store_files.waiting(card.collection, files)
         failed = len(manifest.unreadable(files))
+        if self._builds.failed(card.collection):
+            waiting, failed = 0, failed + waiting
         completed = manifest.documents(files)
         return wire.Store(
             id=PREFIX + card.collection,
