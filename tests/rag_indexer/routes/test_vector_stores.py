@@ -445,7 +445,12 @@ async def test_what_could_not_be_indexed_has_failed_in_its_store_as_well(tmp_pat
             vector_store_id=store.id, file=named("pump.md", PUMP), poll_interval_ms=20
         )
         told = await client.vector_stores.retrieve(store.id)
+        desk.encoder.fails_with = None
+        lamp = await client.files.create(file=named("lamp.md", LAMP), purpose="assistants")
+        next_one = await client.vector_stores.files.create(store.id, file_id=lamp.id)
+        done = await client.vector_stores.files.poll(lamp.id, vector_store_id=store.id, poll_interval_ms=20)
 
+    assert (next_one.status, done.status) == ("in_progress", "completed")
     assert (file.status, told.status) == ("failed", "completed")
     assert (told.file_counts.failed, told.file_counts.in_progress, told.file_counts.total) == (1, 0, 1)
 

@@ -233,7 +233,12 @@ class Builds:
             raise
 
     def touch(self, name: str) -> None:
-        """Bring the index up to date soon; asked for again before that has begun, it is done once."""
+        """
+        Bring the index up to date soon; asked for again before that has begun, it is done once.
+
+        What failed before is not told any more: it is tried again.
+        """
+        self._jobs.forget(name)
         if name not in self._touched:
             self._touched.add(name)
             self._later(self._renew_touched(name))

@@ -55,6 +55,10 @@ class Jobs:
         end = self._ends.get(collection)
         return end.message if end is not None and end.event == "failed" else None
 
+    def forget(self, collection: str) -> None:
+        """How the last build ended."""
+        self._ends.pop(collection, None)
+
     def start(self, wanted: Wanted) -> Job:
         """Raises BuildRunning. Nothing is awaited, so that of two that are asked for at once one starts."""
         self.refuse_if_running(wanted.collection)

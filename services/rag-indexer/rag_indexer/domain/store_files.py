@@ -33,7 +33,7 @@ class StoreFiles:
         self._naming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """By collection, held from when a name is found free until it is taken."""
 
-    async def attach(self, collection: str, new: Sequence[wire.NewStoreFile]) -> list[wire.StoreFile]:
+    async def attach(self, collection: str, new: Sequence[wire.NewStoreFile]) -> None:
         """
         They are in the next build. What is attached already stays as it is.
 
@@ -51,7 +51,6 @@ class StoreFiles:
                     taken.add(documents[-1].name)
                     known.add(one.file_id)
             await self._uploads.put(documents, collection)
-        return [await self.get(collection, one.file_id) for one in new]
 
     async def listing(self, collection: str, asked: wire.PageQuery) -> wire.StoreFilePage:
         uploads = sorted(

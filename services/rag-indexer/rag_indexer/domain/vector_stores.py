@@ -138,10 +138,10 @@ class VectorStores:
     async def attach(self, store_id: str, new: wire.NewStoreFile) -> wire.StoreFile:
         """It can be found soon. Raises CollectionNotFound, and what StoreFiles.attach does."""
         collection = (await self.card(store_id)).collection
-        (attached,) = await self._store_files.attach(collection, [new])
+        await self._store_files.attach(collection, [new])
         await self._still_there(store_id, collection, new.file_id)
         self._builds.touch(collection)
-        return attached
+        return await self._store_files.get(collection, new.file_id)
 
     async def change_file(self, store_id: str, file_id: str, change: wire.StoreFileChange) -> wire.StoreFile:
         """Searches know when this returns. Raises CollectionNotFound, DocumentNotFound and InvalidRequest."""
