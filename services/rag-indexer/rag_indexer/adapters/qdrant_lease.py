@@ -126,33 +126,31 @@ class QdrantLeases:
     @asynccontextmanager
     async def _renewed(self, wanted: Callable[[], _Lease]) -> AsyncGenerator[asyncio.Event]:
         lost = asyncio.Event()
-        renewing = asyncio.create_task(self._renew(wanted, lost))
+        renewing = asyncio.create_task(self._renew(wanted))
+        renewing.add_done_callback(lambda task: None if task.cancelled() else lost.set())
         try:
             yield lost
         finally:
             renewing.cancel()
             await asyncio.wait([renewing])
 
-    async def _renew(self, wanted: Callable[[], _Lease], lost: asyncio.Event) -> None:
-        """A lease that cannot be renewed counts as lost a little before others may take it."""
+    async def _renew(self, wanted: Callable[[], _Lease]) -> None:
+        """Until it is lost; one that cannot be renewed counts as lost a little before others may take it."""
         good_until = self._clock() + self._seconds * 0.8
-        try:
-            while True:
-                await asyncio.sleep(self._seconds / 4)
-                asked = wanted()
-                try:
-                    async with answered():
-                        found = await self._taken(asked)
-                except StoreUnavailable as error:
-                    log.warning("lease not renewed", extra={"collection": asked.name, "reason": error.message})
-                    if self._clock() >= good_until:
-                        return
-                    continue
-                if found.holder != asked.holder:
+        while True:
+            await asyncio.sleep(self._seconds / 4)
+            asked = wanted()
+            try:
+                async with answered():
+                    found = await self._taken(asked)
+            except StoreUnavailable as error:
+                log.warning("lease not renewed", extra={"collection": asked.name, "reason": error.message})
+                if self._clock() >= good_until:
                     return
-                good_until = asked.expires - self._seconds * 0.2
-        finally:
-            lost.set()
+                continue
+            if found.holder != asked.holder:
+                return
+            good_until = asked.expires - self._seconds * 0.2
 
     async def _release(self, name: str, holder: str) -> None:
         mine = models.Filter(
