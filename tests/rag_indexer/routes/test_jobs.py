@@ -188,6 +188,20 @@ async def test_another_folder_is_watched_instead_of_the_first(client: Client) ->
     assert client.desk.watcher.watched == [str(client.desk.docs), str(client.desk.docs / "deep")]
 
 
+async def test_a_folder_is_watched_on_while_a_build_of_another_one_comes_to_nothing(client: Client) -> None:
+    await client.build(watch=True)
+    await client.desk.looked_at()
+    building = await client.held(source_dir="deep", force_rebuild=True)
+    client.desk.watcher.change()
+    await asyncio.sleep(0.05)
+    cancelling = asyncio.create_task(client.desk.builds.cancel(None))
+    await asyncio.sleep(0)
+    client.desk.encoder.release()
+    await asyncio.wait([building, cancelling])
+
+    assert client.desk.watcher.following == 1
+
+
 async def test_another_folder_that_is_asked_for_twice_at_once_is_watched_once(client: Client) -> None:
     watching = client.desk.watching
     await client.build(watch=True)

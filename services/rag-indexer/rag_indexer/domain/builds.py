@@ -119,7 +119,10 @@ class Builds:
 
     async def follows(self, name: str, path: str) -> bool:
         """Whether a change of this folder is one of the index: no more once that is deleted, or made of another one."""
-        return self.failed(name) or await self.folder(name) == path
+        if self.failed(name) or self._jobs.source_dir(name) == path:
+            return True
+        record = await (await self._collections.open(name)).record()  # a build of another one may come to nothing
+        return record is not None and record.source_dir == path
 
     async def listing(self) -> wire.CollectionList:
         found = sorted({*await self._collections.names(), *self._jobs.names()})
