@@ -100,7 +100,8 @@ class IndexStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     `error` says why the last build failed; the index that was there before it is still served.
 
-    `previous` is what POST /admin/index/rollback would serve again.
+    `previous` is what POST /admin/index/rollback would serve again. `builder` names the process that builds, where it
+    is another than the one that answers: `job` is then some seconds old.
     """
 
     status: Literal["not_found", "building", "ready", "failed"]
@@ -108,13 +109,14 @@ class IndexStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
     job: Job | None = None
     error: str | None = None
     previous: IndexInfo | None = None
+    builder: str | None = None
     watching: bool = False
 
 
 class BuildEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     A frame of GET /admin/index/events. `progress` has the job; the last one is any other and says how the build ended,
-    or that none runs or has run (`idle`).
+    or that none runs or has run, or one in another process no longer (`idle`).
     """
 
     event: Literal["progress", "done", "failed", "cancelled", "idle"]

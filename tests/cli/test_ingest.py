@@ -368,6 +368,7 @@ def test_no_two_files_are_one_document(tmp_path: Path) -> None:
     "names",
     [
         ("LICENSE", "LICENSE.txt"),
+        ("a.b/LICENSE", "a.b/c.d/notes.", "a.b--LICENSE.txt", "a.b\\README"),
         ("caf\u00e9.md", "cafe\u0301.md"),
         ("a\\b.md", "b.md", "a--b.md"),
         ("a\u200db.md", "ab.md", " ab.md", "ab.md "),
@@ -377,6 +378,7 @@ def test_files_whose_names_the_gateway_makes_alike_are_documents_of_their_own(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     gateway = Uploads(None, None, suffixes={".md", ".txt"}, max_bytes=100)  # type: ignore[arg-type]
 

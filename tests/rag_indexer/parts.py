@@ -7,7 +7,7 @@ import re
 import threading
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.documents import Document, Entry, Sparse, StoredPassage, Vectors
 from rag_indexer.domain.files import Files
 from rag_indexer.domain.manifest import FileState
-from rag_indexer.domain.ports import BuildOutcome, Collections, Encoder, Kind, Made, Record, SearchOutcome
+from rag_indexer.domain.ports import BuildOutcome, Collections, Encoder, Folders, Kind, Made, Record, SearchOutcome
 from rag_indexer.domain.reading import Reading
 from rag_indexer.domain.recollections import Candidates, Kept, Recollections
 from rag_indexer.domain.searches import Searches
@@ -183,16 +183,21 @@ class NoChanges:
 
     def __init__(self) -> None:
         self.watched: list[str] = []
+        self.following = 0
         self._changes: asyncio.Queue[None] = asyncio.Queue()
 
     def change(self) -> None:
         self._changes.put_nowait(None)
 
-    async def changes(self, path: str) -> AsyncIterator[None]:
+    async def changes(self, path: str) -> AsyncGenerator[None]:
         self.watched.append(path)
-        while True:
-            await self._changes.get()
-            yield
+        self.following += 1
+        try:
+            while True:
+                await self._changes.get()
+                yield
+        finally:
+            self.following -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,12 @@ class Desk:
     tally: Tally
     docs: Path
     vector_stores: tuple[Files, StoreFiles, VectorStores]
+
+    async def looked_at(self) -> None:
+        """The build with which watching begins has ended, and nothing was to be done."""
+        async with asyncio.timeout(10):
+            while not self.tally.builds["already_exists"]:
+                await asyncio.sleep(0.005)
 
     def served(self, recollections: Recollections | None = None) -> AbstractAsyncContextManager[str]:
         """A whole service on a socket; yields its URL."""
@@ -244,11 +255,12 @@ def desk_over(
     encoder: Encoder | None = None,
     default: bool = True,
     pause: float = 5.0,
+    folders: Folders | None = None,
 ) -> Desk:
     words, tally, terms, parser, watcher = WordsEncoder(), Tally(), Bm25Terms(), CountingParser(), NoChanges()
     reading = Reading(parser, encoder or words, terms)
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=_ticking())
-    folders = AllowedFolders([str(docs)], max_file_bytes=100_000, suffixes=TextParser.suffixes)
+    folders = folders or AllowedFolders([str(docs)], max_file_bytes=100_000, suffixes=TextParser.suffixes)
     shelf = UploadShelf(data / "uploads")
     builds = Builds(
         collections=collections,

@@ -29,12 +29,17 @@ async def desks(tmp_path: Path) -> AsyncGenerator[tuple[Desk, Desk]]:
     yield found[0], found[1]
     for desk in found:
         desk.encoder.release()
+        await desk.watching.close()
         await desk.builds.close()
     await client.close()
 
 
 async def build(desk: Desk, **changes: object) -> wire.Built:
     return await desk.builds.build(wire.BuildRequest(**changes))  # type: ignore[arg-type]
+
+
+async def followed(desk: Desk) -> list[wire.BuildEvent]:
+    return [event async for event in desk.builds.events(None)]
 
 
 async def paths(desk: Desk, query: str) -> list[str]:
@@ -62,13 +67,24 @@ async def test_while_one_builds_the_other_is_told_so_and_harms_nothing(desks: tu
     one.encoder.hold()
     building = asyncio.create_task(build(one))
     assert await asyncio.to_thread(one.encoder.reached.wait, 10)
-    with pytest.raises(BuildRunning, match="another rag-indexer is changing the collection docs"):
+    with pytest.raises(
+        BuildRunning, match=r"^build \w+ is under way in .*, another rag-indexer, since .*: scanning, 0 of"
+    ):
         await build(other, wait=wait)
     with pytest.raises(BuildRunning):
         await other.builds.delete()
+    with pytest.raises(BuildRunning):
+        await other.builds.cancel(None)
+    told = await other.builds.status()
+    following = asyncio.create_task(followed(other))
+    await asyncio.sleep(0)
     one.encoder.release()
     built = await building
+    here = await one.builds.status()
 
+    assert (told.status, told.job and told.job.stage, bool(told.builder)) == ("building", "scanning", True)
+    assert (here.status, here.builder) == ("ready", None)
+    assert [event.event for event in await following] == ["progress", "idle"]
     status = await other.builds.status()
 
     assert (built.status, await paths(other, "striped")) == ("built", ["zebra.md"])
@@ -121,3 +137,36 @@ async def test_a_rebuild_of_one_can_be_rolled_back_by_the_other(desks: tuple[Des
     await other.builds.rollback(None)
 
     assert (await paths(one, "striped"), await paths(one, "roars")) == (["zebra.md"], [])
+
+
+async def test_what_one_has_deleted_the_other_watches_no_more(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    await other.watching.begin(None)
+    await other.looked_at()
+    await one.builds.delete()
+    told = other.watching.told(None, await other.builds.status())
+    other.watcher.change()
+    async with asyncio.timeout(10):
+        while other.watcher.following:
+            await asyncio.sleep(0)
+
+    assert (told.watching, (await one.builds.status()).status) == (False, "not_found")
+
+
+async def test_what_one_has_made_of_another_folder_the_other_follows_there(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    await other.watching.begin_all()
+    await other.looked_at()
+    await build(one, source_dir="deep")
+    other.watcher.change()
+    async with asyncio.timeout(10):
+        while other.watcher.following:
+            await asyncio.sleep(0)
+    await other.watching.begin_all()
+    async with asyncio.timeout(10):
+        while len(other.watcher.watched) < 2:
+            await asyncio.sleep(0)
+
+    assert other.watcher.watched == [str(one.docs), str(one.docs / "deep")]

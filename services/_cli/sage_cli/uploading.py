@@ -89,7 +89,7 @@ def listing(folder: Path) -> tuple[dict[str, Path], list[str]]:
             left_out.append(f"{shown}: leads outside the folder")
         else:
             name = _name(inside, taken)
-            taken.add(_kept(name))
+            taken.add(name)
             files[name] = path
     return files, left_out
 
@@ -113,12 +113,15 @@ def batches(files: Mapping[str, Path]) -> Iterator[list[NewDocument]]:
 
 def _name(inside: PurePath, taken: Container[str]) -> str:
     """
-    A document's name cannot have folders, so they are part of it: `a/b.md` is `a--b.md`.
+    A document's name cannot have folders, so they are part of it: `a/b.md` is `a--b.md`. A file without a suffix is a
+    text, as the gateway would take it; said here, because of `a.b/LICENSE` it would read one in the folder's name.
 
     One that is taken, or that the gateway would cut, so that it could be another's, ends in a digest of the path.
     """
     name = _cleaned("--".join(inside.parts))
-    if _kept(name) not in taken and len(name.encode()) <= NAME_BYTES:
+    if not PurePath(_cleaned(inside.name.replace("\\", "/"))).suffix:
+        name += ".txt"
+    if name not in taken and len(name.encode()) <= NAME_BYTES:
         return name
     suffix = PurePath(name).suffix
     suffix = suffix if len(suffix.encode()) <= SUFFIX_BYTES else ""
@@ -131,8 +134,3 @@ def _cleaned(name: str) -> str:
     """As the gateway would make it, but that a backslash stands for a folder, too."""
     normal = unicodedata.normalize("NFC", name).replace("\\", "--")
     return "".join(letter for letter in normal if unicodedata.category(letter)[0] != "C").strip().lstrip(".").strip()
-
-
-def _kept(name: str) -> str:
-    """The name that the gateway gives the document: without a suffix it becomes a text."""
-    return name if PurePath(name).suffix else f"{name}.txt"

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from rag_indexer.adapters.qdrant_lease import LEASES, QdrantLeases
+from rag_indexer.adapters.qdrant_lease import LEASES, QdrantLeases, _id
+from rag_indexer.domain.ports import Holder
 from sage_contracts.errors import BuildRunning
+from sage_contracts.index import Job
 
 
 class Shaky(AsyncQdrantClient):
@@ -38,9 +41,10 @@ async def client() -> AsyncGenerator[Shaky]:
 
 
 async def test_a_lease_is_held_by_one_and_free_again_after(client: Shaky) -> None:
-    one, other = QdrantLeases(client), QdrantLeases(client)
+    one, other = QdrantLeases(client, by="one", clock=Clock()), QdrantLeases(client, clock=Clock())
     async with one.hold("docs"):
-        with pytest.raises(BuildRunning, match="another rag-indexer is changing the collection docs"):
+        told = "^the index is being changed by one, another rag-indexer, since 1970-01-01 00:16:40 UTC$"
+        with pytest.raises(BuildRunning, match=told):
             async with other.hold("docs"):
                 pass
         async with other.hold("handbook"):
@@ -49,6 +53,74 @@ async def test_a_lease_is_held_by_one_and_free_again_after(client: Shaky) -> Non
         assert not lost.is_set()
 
     assert (await client.count(LEASES)).count == 0
+
+
+@pytest.mark.slow
+async def test_others_are_told_of_the_build_it_is_held_for(client: Shaky) -> None:
+    jobs = [Job(id="b", done=done, total=9, stage="indexing") for done in (1, 2)]
+    clock = Clock()
+    one, other = (QdrantLeases(client, by=by, seconds=0.2, clock=clock) for by in ("one", "other"))
+    before = await other.holder("docs")
+    async with one.hold("docs", lambda: jobs[0]):
+        first = await other.holder("docs")
+        told = "^build b is under way in one, another rag-indexer, since .* UTC: indexing, 1 of 9 files$"
+        with pytest.raises(BuildRunning, match=told):
+            async with other.hold("docs"):
+                pass
+        del jobs[0]
+        async with asyncio.timeout(5):
+            while (await other.holder("docs")) == first:
+                await asyncio.sleep(0.01)
+        second = await other.holder("docs")
+        clock.now += 1
+        dead = await other.holder("docs")
+
+    since = datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)
+    assert (before, dead, await other.holder("docs")) == (None, None, None)
+    assert (first, second) == tuple(
+        Holder("one", since, Job(id="b", done=done, total=9, stage="indexing")) for done in (1, 2)
+    )
+
+
+class Released(AsyncQdrantClient):
+    """In memory; what stands in the way of an upsert is gone when it is looked for."""
+
+    async def retrieve(self, *args: Any, **kwargs: Any) -> list[models.Record]:
+        found = await super().retrieve(*args, **kwargs)
+        if (found[0].payload or {})["by"] == "one":
+            await super().delete(LEASES, models.PointIdsList(points=[found[0].id]))
+            return []
+        return found
+
+
+async def test_a_lease_that_is_given_back_while_it_is_asked_for_is_taken() -> None:
+    client = Released(":memory:")
+    await client.create_collection(LEASES, vectors_config={})
+    payload = {"name": "docs", "holder": "x", "expires": 9e9, "by": "one"}
+    await client.upsert(LEASES, [models.PointStruct(id=_id("docs"), vector={}, payload=payload)])
+    async with QdrantLeases(client).hold("docs") as lost:
+        assert not lost.is_set()
+    await client.close()
+
+
+class Slow(AsyncQdrantClient):
+    """In memory; whoever asks for a point waits for ever."""
+
+    async def retrieve(self, *args: Any, **kwargs: Any) -> list[models.Record]:
+        return await asyncio.Future()
+
+
+async def test_a_lease_that_nobody_waits_for_any_more_is_given_back() -> None:
+    client = Slow(":memory:")
+    taking = asyncio.create_task(QdrantLeases(client).hold("docs").__aenter__())
+    async with asyncio.timeout(5):
+        while not (await client.collection_exists(LEASES) and (await client.count(LEASES)).count):
+            await asyncio.sleep(0)
+    taking.cancel()
+    await asyncio.wait([taking])
+
+    assert (await client.count(LEASES)).count == 0
+    await client.close()
 
 
 async def test_of_many_at_once_one_has_it(client: Shaky) -> None:
@@ -105,6 +177,12 @@ async def test_a_holder_that_cannot_reach_the_server_gives_up_in_time(client: Sh
         async with asyncio.timeout(5):
             await lost.wait()
         client.away = False
+
+
+async def test_a_lease_that_fails_to_be_renewed_for_whatever_reason_is_lost(client: Shaky) -> None:
+    calls = iter([None])  # and then no more
+    async with QdrantLeases(client, seconds=0.1).hold("docs", lambda: next(calls)) as lost, asyncio.timeout(5):
+        await lost.wait()
 
 
 async def test_a_server_that_is_away_for_a_moment_costs_nothing(client: Shaky) -> None:

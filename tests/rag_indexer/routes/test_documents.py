@@ -14,7 +14,7 @@ from sage_contracts.index import SearchRequest
 from sage_contracts.uploads import NewDocument
 from tests.fakes.bad_bodies import BAD_BODIES
 from tests.rag_indexer.clients import Client, clients
-from tests.rag_indexer.parts import edge_desk, written
+from tests.rag_indexer.parts import Desk, edge_desk, written
 
 ROUTE = "/admin/index/documents"
 
@@ -171,8 +171,32 @@ async def test_a_document_deleted_while_another_process_builds_cannot_be_found_s
             with pytest.raises(BuildRunning):
                 await desk.uploads.delete(uploaded.documents[0].id, None)
         async with asyncio.timeout(10):
-            while (await desk.searches.find(SearchRequest(query="zebra"))).passages:
+            while await zebras(desk):
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_it_is_so_where_the_folder_is_away_too_unless_it_was_uploaded_again(tmp_path: Path, again: bool) -> None:
+    written(tmp_path / "docs", {"lion.md": "A lion roars.\n"})
+    async with edge_desk(tmp_path, pause=0.01) as desk:
+        new = desk.uploads.accepted([NewDocument(name="a.md", text="A zebra.\n")])
+        uploaded = await desk.uploads.add(new, None, wait=True)
+        (tmp_path / "docs").rename(tmp_path / "unmounted")
+        async with desk.collections.hold("docs"):
+            with pytest.raises(BuildRunning):
+                await desk.uploads.delete(uploaded.documents[0].id, None)
+            if again:
+                await desk.uploads.add(new, None, wait=True)
+        async with asyncio.timeout(10):
+            while len(await zebras(desk)) != again:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+
+        assert await zebras(desk) == ["uploads/a.md"] * again
+
+
+async def zebras(desk: Desk) -> list[str]:
+    return [one.source.path for one in (await desk.searches.find(SearchRequest(query="zebra"))).passages]
 
 
 @pytest.mark.slow

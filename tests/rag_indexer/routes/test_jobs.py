@@ -1,7 +1,7 @@
 """Builds as jobs: their events, their end before time, folders that are followed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -88,6 +88,25 @@ async def test_a_build_that_is_cancelled_leaves_the_index_that_was_there(client:
     assert sorted(path.name for path in (tmp_path / "data").glob("docs@*")) == ["docs@1", "docs@versions"]
 
 
+async def test_a_build_that_is_cancelled_while_its_draft_is_begun_leaves_nothing(
+    client: Client, tmp_path: Path
+) -> None:
+    await client.build()
+    reached = asyncio.Event()
+    client.desk.encoder.meanwhile = reached.set
+    building = asyncio.create_task(client.build(force_rebuild=True))
+    await reached.wait()
+    async with asyncio.timeout(10):
+        while not (tmp_path / "data" / "docs@2").exists():
+            await asyncio.sleep(0)
+    await client.desk.builds.cancel(None)
+    status, _ = await building
+    left = sorted(path.name for path in (tmp_path / "data").glob("docs@*"))
+    _, built = await client.build()
+
+    assert (status, left, built["status"]) == (409, ["docs@1", "docs@versions"], "already_exists")
+
+
 async def test_where_no_build_runs_there_is_nothing_to_cancel(client: Client) -> None:
     assert (await client.ask("POST", "/admin/index/cancel"))[1]["status"] == "not_running"
 
@@ -128,12 +147,36 @@ async def test_a_folder_is_left_alone_again(client: Client) -> None:
     assert "watching" not in await client.status()
 
 
-async def test_what_is_deleted_is_not_watched_any_more(client: Client) -> None:
+@pytest.mark.parametrize("route", ["/admin/index", "/v1/vector_stores/vs_docs"])
+async def test_what_is_deleted_is_not_watched_any_more(client: Client, route: str) -> None:
     await client.build(watch=True)
-    await client.settled()
-    await client.ask("DELETE", "/admin/index")
+    await client.desk.looked_at()
+    status, _ = await client.ask("DELETE", route)
+    following = client.desk.watcher.following
 
-    assert await client.status() == {"status": "not_found"}
+    assert (status, following, await client.status()) == (200, 0, {"status": "not_found"})
+
+
+async def test_a_change_while_the_index_is_deleted_does_not_bring_it_back(client: Client) -> None:
+    await client.build()
+    deleting = asyncio.create_task(client.desk.builds.delete())
+    await asyncio.sleep(0)
+    client.desk.builds.touch("docs")
+    await deleting
+    await asyncio.sleep(0.2)
+
+    assert await client.settled() == {"status": "not_found"}
+
+
+async def test_what_is_built_again_after_it_was_deleted_is_among_all_that_are_watched(client: Client) -> None:
+    await client.build()
+    await client.desk.watching.begin_all()
+    await client.desk.looked_at()
+    status, _ = await client.ask("DELETE", "/admin/index")
+    await client.build()
+    await client.desk.watching.begin_all()
+
+    assert (status, (await client.settled())["watching"]) == (200, True)
 
 
 async def test_another_folder_is_watched_instead_of_the_first(client: Client) -> None:
@@ -143,6 +186,31 @@ async def test_another_folder_is_watched_instead_of_the_first(client: Client) ->
     await client.settled()
 
     assert client.desk.watcher.watched == [str(client.desk.docs), str(client.desk.docs / "deep")]
+
+
+async def test_a_folder_is_watched_on_while_a_build_of_another_one_comes_to_nothing(client: Client) -> None:
+    await client.build(watch=True)
+    await client.desk.looked_at()
+    building = await client.held(source_dir="deep", force_rebuild=True)
+    client.desk.watcher.change()
+    await asyncio.sleep(0.05)
+    cancelling = asyncio.create_task(client.desk.builds.cancel(None))
+    await asyncio.sleep(0)
+    client.desk.encoder.release()
+    await asyncio.wait([building, cancelling])
+
+    assert client.desk.watcher.following == 1
+
+
+async def test_another_folder_that_is_asked_for_twice_at_once_is_watched_once(client: Client) -> None:
+    watching = client.desk.watching
+    await client.build(watch=True)
+    await client.settled()
+    await client.build(source_dir="deep")
+    await asyncio.gather(watching.begin(None), watching.begin_all())
+    await asyncio.sleep(0.05)
+
+    assert client.desk.watcher.following == 1
 
 
 async def test_what_is_made_of_uploads_alone_cannot_be_watched(tmp_path: Path) -> None:
@@ -227,7 +295,7 @@ class NoWatches:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def changes(self, path: str) -> AsyncIterator[None]:
+    async def changes(self, path: str) -> AsyncGenerator[None]:
         self.asked += 1
         return
         yield

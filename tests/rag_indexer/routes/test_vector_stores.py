@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,18 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError
 from yarl import URL
 
+from rag_indexer.adapters.store_cards import StoreCards
 from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
-from rag_indexer.domain.ports import Collections, Passages
+from rag_indexer.app import vector_stores
+from rag_indexer.domain.ports import Collections, Holder, Passages, no_build
 from rag_indexer.domain.store_files import StoreFiles
-from rag_indexer.domain.uploads import NewUpload
+from rag_indexer.domain.uploads import NewUpload, Upload, Uploads
+from rag_indexer.domain.vector_stores import Card, VectorStores
 from sage_contracts import index as wire
-from sage_contracts.vector_stores import PageQuery
+from sage_contracts.errors import CollectionNotFound, EncoderAway
+from sage_contracts.index import Job
+from sage_contracts.vector_stores import NewStoreFile, PageQuery, StoreChange, StoreFileChange
 from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
 from tests.rag_indexer.parts import Desk, edge_desk, written
 
@@ -216,8 +222,11 @@ class CountingCollections:
         self.opened += 1
         return await self._collections.open(name)
 
-    def hold(self, name: str) -> AbstractAsyncContextManager[asyncio.Event]:
-        return self._collections.hold(name)
+    def hold(self, name: str, job: Callable[[], Job | None] = no_build) -> AbstractAsyncContextManager[asyncio.Event]:
+        return self._collections.hold(name, job)
+
+    async def holder(self, name: str) -> Holder | None:
+        return await self._collections.holder(name)
 
 
 async def test_two_files_of_one_name_are_two_files(client: AsyncOpenAI) -> None:
@@ -315,6 +324,101 @@ async def test_a_deleted_file_is_in_no_store_any_more(client: AsyncOpenAI) -> No
         await client.vector_stores.files.retrieve(pump, vector_store_id=store)
 
 
+class HeldShelf(UploadShelf):
+    """What is put there waits."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    async def put(self, collection: str, upload_id: str, new: NewUpload) -> Upload:
+        self.reached.set()
+        await self.go.wait()
+        return await super().put(collection, upload_id, new)
+
+
+@pytest.mark.parametrize("attach", [True, False])
+async def test_what_is_put_into_a_store_while_that_is_deleted_is_not_kept(
+    client: AsyncOpenAI, desk: Desk, tmp_path: Path, attach: bool
+) -> None:
+    store, (pump,) = await filled(client, pump=PUMP)
+    lamp = await client.files.create(file=named("lamp.md", LAMP), purpose="assistants")
+    shelf = HeldShelf(tmp_path / "data" / "uploads")
+    _, _, other = vector_stores(
+        tmp_path / "data",
+        collections=desk.collections,
+        builds=desk.builds,
+        uploads=Uploads(shelf, desk.builds, suffixes={".md"}, max_bytes=1_000),
+        shelf=shelf,
+        searches=desk.searches,
+    )
+    if attach:
+        putting = asyncio.create_task(other.attach(store, NewStoreFile(file_id=lamp.id)))
+    else:
+        putting = asyncio.create_task(other.change_file(store, pump, StoreFileChange(attributes={})))
+    await shelf.reached.wait()
+    await client.vector_stores.delete(store)
+    shelf.go.set()
+    with pytest.raises(CollectionNotFound):
+        await putting
+    await desk.builds.refresh()
+
+    assert (await desk.uploads.listing("manuals")).documents == []
+    assert (await desk.builds.status("manuals")).status == "not_found"
+
+
+class HeldCards(StoreCards):
+    """What is put there waits."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    async def put(self, card: Card) -> None:
+        self.reached.set()
+        await self.go.wait()
+        await super().put(card)
+
+
+async def test_a_store_that_is_changed_while_it_is_deleted_is_gone(
+    client: AsyncOpenAI, desk: Desk, tmp_path: Path
+) -> None:
+    store = (await client.vector_stores.create(name="manuals")).id
+    files, store_files, _ = desk.vector_stores
+    cards = HeldCards(tmp_path / "data" / "vector-stores")
+    stores = VectorStores(
+        cards=cards,
+        collections=desk.collections,
+        builds=desk.builds,
+        searches=desk.searches,
+        files=files,
+        store_files=store_files,
+        new_id=lambda: "0" * 24,
+        now=lambda: datetime.now(UTC),
+    )
+    changing = asyncio.create_task(stores.change(store, StoreChange(name="new")))
+    await cards.reached.wait()
+    deleting = asyncio.create_task(stores.delete(store))
+    await asyncio.sleep(0.1)
+    cards.go.set()
+    await asyncio.wait([changing, deleting])
+
+    assert [one.id async for one in client.vector_stores.list()] == []
+
+
+async def test_a_store_that_another_process_builds_is_not_deleted_and_keeps_its_files(
+    client: AsyncOpenAI, desk: Desk
+) -> None:
+    store, (pump,) = await filled(client, pump=PUMP)
+    async with desk.collections.hold("manuals"):
+        with pytest.raises(ConflictError):
+            await client.vector_stores.delete(store)
+    await desk.builds.renew("manuals")
+
+    assert [file.id async for file in client.vector_stores.files.list(store)] == [pump]
+    assert (await client.vector_stores.search(store, query="a pump that rattles")).data[0].file_id == pump
+
+
 async def test_a_file_that_one_store_could_not_give_up_is_deleted_from_all_the_next_time(tmp_path: Path) -> None:
     async with edge_desk(tmp_path, encoder=WordllamaEncoder(), pause=0.01) as desk, sdk(desk) as client:
         store, (pump,) = await filled(client, pump=PUMP)
@@ -331,6 +435,24 @@ async def test_a_file_that_one_store_could_not_give_up_is_deleted_from_all_the_n
 
         with pytest.raises(NotFoundError):
             await client.files.retrieve(pump)
+
+
+async def test_what_could_not_be_indexed_has_failed_in_its_store_as_well(tmp_path: Path) -> None:
+    async with edge_desk(tmp_path) as desk, sdk(desk) as client:
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        store = await client.vector_stores.create(name="manuals")
+        file = await client.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=named("pump.md", PUMP), poll_interval_ms=20
+        )
+        told = await client.vector_stores.retrieve(store.id)
+        desk.encoder.fails_with = None
+        lamp = await client.files.create(file=named("lamp.md", LAMP), purpose="assistants")
+        next_one = await client.vector_stores.files.create(store.id, file_id=lamp.id)
+        done = await client.vector_stores.files.poll(lamp.id, vector_store_id=store.id, poll_interval_ms=20)
+
+    assert (next_one.status, done.status) == ("in_progress", "completed")
+    assert (file.status, told.status) == ("failed", "completed")
+    assert (told.file_counts.failed, told.file_counts.in_progress, told.file_counts.total) == (1, 0, 1)
 
 
 async def test_stores_and_files_outlive_the_service(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from rag_indexer.adapters.edge_shard import attempted
 from rag_indexer.adapters.edge_version import Version
 from rag_indexer.domain.documents import Filters, StoredPassage, Vectors, is_passage_id
 from rag_indexer.domain.manifest import Manifest
-from rag_indexer.domain.ports import Draft, Hits, Record
+from rag_indexer.domain.ports import Draft, Hits, Record, no_build
 from sage_contracts.errors import BuildRunning, StoreUnavailable
+from sage_contracts.index import Job
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,11 @@ class EdgeCollections:
             return self._open[name]
 
     @asynccontextmanager
-    async def hold(self, name: str) -> AsyncGenerator[asyncio.Event]:
+    async def hold(
+        self,
+        name: str,
+        job: Callable[[], Job | None] = no_build,  # noqa: ARG002 - there is no other process to be told
+    ) -> AsyncGenerator[asyncio.Event]:
         """The data folder has one process, so what is held in it is held."""
         if name in self._held:
             raise BuildRunning(f"the collection {name} is being changed")
@@ -65,6 +70,9 @@ class EdgeCollections:
         finally:
             self._held.discard(name)
 
+    async def holder(self, name: str) -> None:
+        """The data folder has one process."""
+
     def _forget_unused(self) -> None:
         """Names without an index that somebody has asked for, once there are many: they cost nothing to open again."""
         if len(self._open) >= MAX_UNUSED:
@@ -72,7 +80,7 @@ class EdgeCollections:
                 del self._open[name]
 
     async def close(self) -> None:
-        for passages in self._open.values():
+        for passages in list(self._open.values()):
             await passages.close()
 
 

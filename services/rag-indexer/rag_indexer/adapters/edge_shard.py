@@ -63,10 +63,11 @@ def created(path: Path, dimensions: int) -> EdgeShard:
     """
     Without a write-ahead log: what a crash takes of a draft is made again, and publishing flushes.
 
-    Memory.Cold lets the kernel page vectors in as they are needed, which keeps the process small. `optimize()` is never
-    called: it blocks everything for minutes. A scan is fast enough: Turbo16 keeps vectors in 16 bits a dimension, right
-    to the fifth digit, and reads 100,000 of them in 4 ms where 32-bit floats took 20. There is one segment, so
-    that more than one thread to search it with, of which each open collection has its own, would be of no use.
+    Memory.Cold lets the kernel page vectors in as they are needed, which keeps the process small. `optimize()` is
+    never called: it blocks everything for seconds to minutes, and gains nothing. A scan is fast enough: Turbo16 keeps
+    vectors in 16 bits a dimension, right to the fifth digit, and reads 100,000 of them in 4 ms where 32-bit floats
+    took 20. There is one segment, so that more than one thread to search it with, of which each open collection has
+    its own, would be of no use.
     """
     dense = EdgeVectorParams(
         size=dimensions, distance=Distance.Cosine, datatype=VectorStorageDatatype.Turbo16, memory=Memory.Cold

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import stat
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 DEBOUNCE_MILLISECONDS = 1_000
 """A burst of changes is one: saving a file often takes several, a checkout thousands."""
 QUIET_MILLISECONDS = 200
+LOOKS_AT_ONCE = 32
 LOOK_SECONDS = 5.0
 """How often it is looked whether the folder is there: nothing tells of that."""
 
@@ -21,6 +23,8 @@ LOOK_SECONDS = 5.0
 class FolderWatcher:
     def __init__(self, look_seconds: float = LOOK_SECONDS) -> None:
         self._look_seconds = look_seconds
+        self._threads = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="watch")
+        """Of its own: a folder on a share may hang."""
 
     async def changes(self, path: str) -> AsyncGenerator[None]:
         is_back = False
@@ -36,7 +40,7 @@ class FolderWatcher:
 
     async def _until_gone(self, folder: Path, *, is_back: bool) -> AsyncGenerator[None]:
         """Without a filter: what matters is decided by whoever lists the folder."""
-        if (begun := await asyncio.to_thread(_identity, folder)) is None:
+        if (begun := await self._identity(folder)) is None:
             return
         watched = awatch(
             folder,
@@ -50,12 +54,15 @@ class FolderWatcher:
         )
         async with aclosing(watched):
             async for changes in watched:
-                if await asyncio.to_thread(_identity, folder) != begun:
+                if await self._identity(folder) != begun:
                     log.warning("a watched folder is gone", extra={"source_dir": str(folder)})
                     return
                 if changes or is_back:
                     is_back = False
                     yield
+
+    async def _identity(self, folder: Path) -> tuple[int, int] | None:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _identity, folder)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

@@ -2,16 +2,23 @@
 
 import asyncio
 import logging
+import os
+import socket
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
+import msgspec
+from msgspec import Struct
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from rag_indexer.adapters.qdrant_points import answered
+from rag_indexer.domain.ports import Holder, no_build
 from sage_contracts.errors import BuildRunning, StoreUnavailable
+from sage_contracts.index import Job
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +29,25 @@ SECONDS = 30.0
 _IDS = uuid.UUID("2f0d7c0e-8a57-4f9d-9f7e-3b1b3f1f4a52")
 
 
+class _Lease(Struct, frozen=True, kw_only=True):
+    """
+    What the point says: `holder` made it, for as long as `expires` is to come. Times are unix seconds.
+
+    The rest is for people: `by` whom, `since` when, and for which build; absent of an earlier version's.
+    """
+
+    name: str
+    holder: str
+    expires: float
+    by: str = "somebody"
+    since: float = 0.0
+    job: Job | None = None
+
+    @property
+    def told(self) -> Holder:
+        return Holder(self.by, datetime.fromtimestamp(self.since, UTC), self.job)
+
+
 class QdrantLeases:
     """
     An upsert with a condition is what makes it sound: Qdrant applies writes to a point one after the other, and one
@@ -29,29 +55,46 @@ class QdrantLeases:
     """
 
     def __init__(
-        self, client: AsyncQdrantClient, *, seconds: float = SECONDS, clock: Callable[[], float] = time.time
+        self,
+        client: AsyncQdrantClient,
+        *,
+        seconds: float = SECONDS,
+        clock: Callable[[], float] = time.time,
+        by: str = f"{socket.gethostname()}/{os.getpid()}",
     ) -> None:
         self._client = client
         self._seconds = seconds
         self._clock = clock
+        self._by = by
 
     @asynccontextmanager
-    async def hold(self, name: str) -> AsyncGenerator[asyncio.Event]:
+    async def hold(self, name: str, job: Callable[[], Job | None] = no_build) -> AsyncGenerator[asyncio.Event]:
         """The event is set when the lease is lost. Raises BuildRunning, and StoreUnavailable."""
-        holder = uuid.uuid4().hex
-        async with answered():
-            await self._prepare()
-            if not await self._taken(name, holder):
-                raise BuildRunning(f"another rag-indexer is changing the collection {name}")
-        lost = asyncio.Event()
-        renewing = asyncio.create_task(self._renew(name, holder, lost))
+        holder, since = uuid.uuid4().hex, self._clock()
+
+        def wanted() -> _Lease:
+            expires = self._clock() + self._seconds
+            return _Lease(name=name, holder=holder, expires=expires, by=self._by, since=since, job=job())
+
         try:
-            yield lost
-        finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
+            async with answered():
+                await self._prepare()
+                found = await self._taken(wanted())
+            if found.holder != holder:
+                raise BuildRunning(found.told.message)
+            async with self._renewed(wanted) as lost:
+                yield lost
+        finally:  # also of one that nobody waits for any more, and so does not know whether it was taken
             with suppress(StoreUnavailable):  # it expires by itself
                 await self._release(name, holder)
+
+    async def holder(self, name: str) -> Holder | None:
+        """Who has the lease now. Raises StoreUnavailable."""
+        async with answered():
+            if not await self._client.collection_exists(LEASES):
+                return None
+            found = await self._found(name)
+        return found.told if found is not None and found.expires > self._clock() else None
 
     async def _prepare(self) -> None:
         if await self._client.collection_exists(LEASES):
@@ -62,38 +105,52 @@ class QdrantLeases:
             if not await self._client.collection_exists(LEASES):
                 raise
 
-    async def _taken(self, name: str, holder: str) -> bool:
-        now = self._clock()
-        point = models.PointStruct(
-            id=_id(name), vector={}, payload={"name": name, "holder": holder, "expires": now + self._seconds}
-        )
+    async def _taken(self, wanted: _Lease) -> _Lease:
+        """Who has it then."""
+        point = models.PointStruct(id=_id(wanted.name), vector={}, payload=msgspec.to_builtins(wanted))
         free = models.Filter(
             should=[
-                models.FieldCondition(key="holder", match=models.MatchValue(value=holder)),
-                models.FieldCondition(key="expires", range=models.Range(lt=now)),
+                models.FieldCondition(key="holder", match=models.MatchValue(value=wanted.holder)),
+                models.FieldCondition(key="expires", range=models.Range(lt=self._clock())),
             ]
         )
-        await self._client.upsert(LEASES, [point], wait=True, update_filter=free)
-        (found,) = await self._client.retrieve(LEASES, [_id(name)], with_payload=True)
-        return (found.payload or {}).get("holder") == holder
+        while True:
+            await self._client.upsert(LEASES, [point], wait=True, update_filter=free)
+            if (found := await self._found(wanted.name)) is not None:  # else it was given back just now
+                return found
 
-    async def _renew(self, name: str, holder: str, lost: asyncio.Event) -> None:
-        """A lease that cannot be renewed counts as lost a little before others may take it."""
+    async def _found(self, name: str) -> _Lease | None:
+        found = await self._client.retrieve(LEASES, [_id(name)], with_payload=True)
+        return msgspec.convert(found[0].payload, _Lease) if found else None
+
+    @asynccontextmanager
+    async def _renewed(self, wanted: Callable[[], _Lease]) -> AsyncGenerator[asyncio.Event]:
+        lost = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(wanted))
+        renewing.add_done_callback(lambda task: None if task.cancelled() else lost.set())
+        try:
+            yield lost
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])
+
+    async def _renew(self, wanted: Callable[[], _Lease]) -> None:
+        """Until it is lost; one that cannot be renewed counts as lost a little before others may take it."""
         good_until = self._clock() + self._seconds * 0.8
         while True:
             await asyncio.sleep(self._seconds / 4)
+            asked = wanted()
             try:
                 async with answered():
-                    held = await self._taken(name, holder)
+                    found = await self._taken(asked)
             except StoreUnavailable as error:
-                log.warning("lease not renewed", extra={"collection": name, "reason": error.message})
-                if self._clock() < good_until:
-                    continue
-                held = False
-            if not held:
-                lost.set()
+                log.warning("lease not renewed", extra={"collection": asked.name, "reason": error.message})
+                if self._clock() >= good_until:
+                    return
+                continue
+            if found.holder != asked.holder:
                 return
-            good_until = self._clock() + self._seconds * 0.8
+            good_until = asked.expires - self._seconds * 0.2
 
     async def _release(self, name: str, holder: str) -> None:
         mine = models.Filter(

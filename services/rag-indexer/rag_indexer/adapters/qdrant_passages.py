@@ -16,8 +16,9 @@ from rag_indexer.adapters.qdrant_lease import QdrantLeases
 from rag_indexer.adapters.qdrant_points import DENSE, SPARSE, answered
 from rag_indexer.domain.documents import Filters, StoredPassage, Vectors, is_passage_id
 from rag_indexer.domain.manifest import Manifest
-from rag_indexer.domain.ports import Draft, Hits, Record
+from rag_indexer.domain.ports import Draft, Hits, Holder, Record, no_build
 from sage_contracts.errors import StoreUnavailable
+from sage_contracts.index import Job
 
 T = TypeVar("T")
 
@@ -49,8 +50,11 @@ class QdrantCollections:
     async def open(self, name: str) -> "QdrantPassages":
         return QdrantPassages(self._client, collection=name)
 
-    def hold(self, name: str) -> AbstractAsyncContextManager[asyncio.Event]:
-        return self._leases.hold(name)
+    def hold(self, name: str, job: Callable[[], Job | None] = no_build) -> AbstractAsyncContextManager[asyncio.Event]:
+        return self._leases.hold(name, job)
+
+    async def holder(self, name: str) -> Holder | None:
+        return await self._leases.holder(name)
 
 
 class QdrantPassages:

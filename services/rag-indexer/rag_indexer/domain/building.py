@@ -83,7 +83,7 @@ class Building:
         comparable = record is not None and record.fingerprint == self._reading.fingerprint and not wanted.force
         before = await passages.manifest() if comparable else {}
         now = self._clock.utc().timestamp()
-        found = await asyncio.to_thread(self._reading.scan, wanted.folder, before, now, progress.scanned)
+        found = await self._reading.scanned(wanted.folder, before, now, progress.scanned)
         return Survey(record if comparable else None, before, found, planning.plan(before, found.hashes))
 
     async def run(self, passages: Passages, wanted: Wanted, progress: Progress) -> Outcome:
@@ -96,8 +96,12 @@ class Building:
             return Outcome("already_exists", f"nothing in {wanted.folder.path} has changed", survey.base)
         survey, dimensions = await self._fitting(survey, passages, wanted, progress)
         fresh = survey.base is None
-        draft = await passages.draft(fresh=fresh, fingerprint=self._reading.fingerprint, dimensions=dimensions)
+        # A task of its own: broken off half-way, it would leave a draft that nobody knows of.
+        drafting = asyncio.create_task(
+            passages.draft(fresh=fresh, fingerprint=self._reading.fingerprint, dimensions=dimensions)
+        )
         try:
+            draft = await asyncio.shield(drafting)
             plan = planning.plan(draft.files, survey.found.hashes)
             skipped = await self._fill(draft, wanted, plan, survey.found, progress)
             made = _Made(draft.files, skipped, dimensions, progress.speed(self._clock.monotonic()))
@@ -105,7 +109,7 @@ class Building:
             progress.publishing()
             await draft.publish(published)
         except BaseException as error:
-            await _ended(draft, error, progress)
+            await _ended(drafting, error, progress)
             raise
         if fresh:
             return Outcome("built", f"{published.num_documents} files, {published.num_chunks} passages", published)
@@ -222,10 +226,11 @@ class _Made:
     bytes_per_second: float | None
 
 
-async def _ended(draft: Draft, error: BaseException, progress: Progress) -> None:
+async def _ended(drafting: asyncio.Task[Draft], error: BaseException, progress: Progress) -> None:
     """What may work another time is gone on with then; what a user has broken off, or a defect has, is not."""
     stopped = isinstance(error, asyncio.CancelledError) and not progress.cancelled
     with suppress(StoreUnavailable):
+        draft = await drafting
         await (draft.leave() if stopped or isinstance(error, Unavailable) else draft.discard())
 
 

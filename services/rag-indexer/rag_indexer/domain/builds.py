@@ -2,25 +2,36 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing, suppress
 from typing import Any
 
 from rag_indexer.domain import estimating, removing
 from rag_indexer.domain.building import Building, Clock, Wanted
 from rag_indexer.domain.jobs import Job, Jobs, is_elsewhere
-from rag_indexer.domain.ports import Collections, Counts, Passages
+from rag_indexer.domain.ports import Collections, Counts, Holder, Passages
 from rag_indexer.domain.progress import Progress
 from rag_indexer.domain.records import info
 from rag_indexer.domain.sources import Sources
 from sage_contracts import index as wire
 from sage_contracts import names
-from sage_contracts.errors import Conflict, IndexMismatch, NoEarlierIndex, SageError, Unavailable
+from sage_contracts.errors import (
+    BuildRunning,
+    Conflict,
+    IndexMismatch,
+    NoEarlierIndex,
+    SageError,
+    StoreUnavailable,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5.0
 _TRIES = 6
 _LONGEST_PAUSE = 300.0
+_LOOK_SECONDS = 1.0
+"""Between two looks at what another process builds."""
 
 
 class Builds:
@@ -81,11 +92,16 @@ class Builds:
         name = collection(asked)
         # First, so that a build that ends in the meantime is not told as one that left no index.
         job, error = self._jobs.running(name), self._jobs.error(name)
+        elsewhere = None if job else await self._elsewhere(name)
         passages = await self._collections.open(name)
         record, earlier = await passages.record(), await passages.earlier()
         index, previous = info(record) if record else None, info(earlier) if earlier else None
         if job is not None:
             return wire.IndexStatus(status="building", index=index, job=job, previous=previous)
+        if elsewhere is not None:
+            return wire.IndexStatus(
+                status="building", index=index, job=elsewhere.job, builder=elsewhere.by, previous=previous
+            )
         if error is not None:
             return wire.IndexStatus(status="failed", index=index, error=error, previous=previous)
         return wire.IndexStatus(status="ready" if index else "not_found", index=index, previous=previous)
@@ -97,6 +113,17 @@ class Builds:
         record = await (await self._collections.open(name)).record()
         return record.source_dir if record else ""
 
+    def failed(self, name: str) -> bool:
+        """Whether the last build of it here did, and none runs now."""
+        return self._jobs.error(name) is not None
+
+    async def follows(self, name: str, path: str) -> bool:
+        """Whether a change of this folder is one of the index: no more once that is deleted, or made of another one."""
+        if self.failed(name) or self._jobs.source_dir(name) == path:
+            return True
+        record = await (await self._collections.open(name)).record()  # a build of another one may come to nothing
+        return record is not None and record.source_dir == path
+
     async def listing(self) -> wire.CollectionList:
         found = sorted({*await self._collections.names(), *self._jobs.names()})
         told = [(name, await self.status(name)) for name in found]
@@ -105,12 +132,16 @@ class Builds:
         )
 
     def events(self, asked: str | None) -> AsyncGenerator[wire.BuildEvent]:
-        """Of the build that runs, or ran last."""
-        return self._jobs.events(collection(asked))
+        """Of the build that runs, or ran last; of one in another process not how it ended."""
+        return self._events(collection(asked))
 
     async def cancel(self, asked: str | None) -> wire.Cancelled:
-        build = await self._jobs.cancel(collection(asked))
+        """Raises BuildRunning for a build of another process."""
+        name = collection(asked)
+        build = await self._jobs.cancel(name)
         if build is None:
+            if (elsewhere := await self._elsewhere(name)) is not None:
+                raise BuildRunning(elsewhere.message)
             return wire.Cancelled(status="not_running", message="no build is under way")
         return wire.Cancelled(status="cancelled", message=f"build {build} was broken off")
 
@@ -127,13 +158,17 @@ class Builds:
         message = f"the index of {record.updated_at:%Y-%m-%d %H:%M:%S} UTC is served again"
         return wire.RolledBack(status="rolled_back", message=message, index=info(record))
 
-    async def delete(self, asked: str | None = None) -> wire.IndexDeleted:
-        """Raises BuildRunning: what a build is about to publish cannot be deleted yet."""
+    async def delete(
+        self, asked: str | None = None, also: Callable[[], Awaitable[None]] | None = None
+    ) -> wire.IndexDeleted:
+        """
+        And do `also` that before any build may begin.
+
+        Raises BuildRunning: what a build is about to publish cannot be deleted yet.
+        """
         name = collection(asked)
         passages = await self._collections.open(name)
-        deleted = await self._jobs.change(name, passages.delete())
-        self._pauses.pop(name, None)
-        if not deleted:
+        if not await self._jobs.change(name, self._deleted(name, passages, also)):
             return wire.IndexDeleted(status="not_found", message="there is no index")
         self._jobs.serving(name, 0)
         return wire.IndexDeleted(status="deleted", message="the index is deleted")
@@ -190,18 +225,23 @@ class Builds:
         Bring the index up to date; where that fails, remove at least this file from it.
 
         No search finds the file when this returns. Raises StoreUnavailable, and BuildRunning when another process
-        builds; the index is brought up to date later then.
+        builds; it is done later then.
         """
         if await self.renew(name) is not None:
             return
-        passages = await self._collections.open(name)
-        await self._jobs.free(name)
-        if await self._jobs.change(name, removing.taken_out(passages, path, self._clock.utc())):
-            record = await passages.record()
-            self._jobs.serving(name, record.num_chunks if record else 0)
+        try:
+            await self._remove(name, path)
+        except (Conflict, Unavailable):
+            self._later(self._remove_later(name, path))
+            raise
 
     def touch(self, name: str) -> None:
-        """Bring the index up to date soon; asked for again before that has begun, it is done once."""
+        """
+        Bring the index up to date soon; asked for again before that has begun, it is done once.
+
+        What failed before is not told any more: it is tried again.
+        """
+        self._jobs.forget(name)
         if name not in self._touched:
             self._touched.add(name)
             self._later(self._renew_touched(name))
@@ -211,10 +251,50 @@ class Builds:
             task.cancel()
         await self._jobs.close()
 
+    async def _elsewhere(self, name: str) -> Holder | None:
+        """Which other process builds it, if one does."""
+        holder = await self._collections.holder(name)
+        return holder if holder is not None and holder.job is not None else None
+
+    async def _events(self, name: str) -> AsyncGenerator[wire.BuildEvent]:
+        told: wire.Job | None = None
+        with suppress(StoreUnavailable):  # then what is known here is told
+            while self._jobs.running(name) is None and (elsewhere := await self._elsewhere(name)) is not None:
+                if elsewhere.job != told:
+                    told = elsewhere.job
+                    yield wire.BuildEvent(event="progress", job=told)
+                await asyncio.sleep(_LOOK_SECONDS)
+        if told is not None and self._jobs.running(name) is None:
+            yield wire.BuildEvent(event="idle")
+            return
+        async with aclosing(self._jobs.events(name)) as events:
+            async for event in events:
+                yield event
+
     async def _renew_touched(self, name: str) -> None:
         await self._jobs.free(name)
-        self._touched.discard(name)
-        await self.renew(name)
+        if name in self._touched:
+            self._touched.discard(name)
+            await self.renew(name)
+
+    async def _remove(self, name: str, path: str) -> None:
+        passages = await self._collections.open(name)
+        await self._jobs.free(name)
+        if await self._jobs.change(name, removing.taken_out(passages, path, self._clock.utc())):
+            record = await passages.record()
+            self._jobs.serving(name, record.num_chunks if record else 0)
+
+    async def _remove_later(self, name: str, path: str) -> None:
+        """Unless it was uploaded again since."""
+        pause = self._pause
+        while True:
+            await asyncio.sleep(pause)
+            if await asyncio.to_thread(self._sources.is_uploaded, name, path):
+                return
+            with suppress(Conflict, Unavailable):
+                await self._remove(name, path)
+                return
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _try_later(self, name: str) -> None:
         if name not in self._waiting:
@@ -236,7 +316,7 @@ class Builds:
 
     async def _wanted(self, name: str, source_dir: str | None, *, force: bool, stay: bool) -> Wanted:
         record = await (await self._collections.open(name)).record()
-        folder = self._sources.open(name, source_dir, record, stay=stay)
+        folder = await self._sources.open(name, source_dir, record, stay=stay)
         kept = record is not None and record.chosen and record.source_dir == folder.path
         chosen = bool(source_dir) or (stay and kept) or (name != names.DOCS_COLLECTION and bool(folder.path))
         return Wanted(name, folder, chosen=chosen, force=force)
@@ -246,6 +326,15 @@ class Builds:
         survey = await self._building.survey(passages, wanted, Progress())
         plan = estimating.told(survey, await passages.record())
         return wire.Built(status="planned", message=estimating.summary(plan), plan=plan)
+
+    async def _deleted(self, name: str, passages: Passages, also: Callable[[], Awaitable[None]] | None) -> bool:
+        """With what was to be built of it later."""
+        deleted = await passages.delete()
+        if also is not None:
+            await also()
+        self._pauses.pop(name, None)
+        self._touched.discard(name)
+        return deleted
 
     async def _rolled_back(self, passages: Passages) -> bool:
         earlier = await passages.earlier()

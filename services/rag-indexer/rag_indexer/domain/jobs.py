@@ -55,6 +55,10 @@ class Jobs:
         end = self._ends.get(collection)
         return end.message if end is not None and end.event == "failed" else None
 
+    def forget(self, collection: str) -> None:
+        """How the last build ended."""
+        self._ends.pop(collection, None)
+
     def start(self, wanted: Wanted) -> Job:
         """Raises BuildRunning. Nothing is awaited, so that of two that are asked for at once one starts."""
         self.refuse_if_running(wanted.collection)
@@ -135,7 +139,10 @@ class Jobs:
         return job.task if job else self._changes.get(collection)
 
     async def _run(self, wanted: Wanted, progress: Progress) -> Outcome:
-        async with self._collections.hold(wanted.collection) as lost:
+        def told() -> wire.Job:
+            return progress.job(self._clock.monotonic())
+
+        async with self._collections.hold(wanted.collection, told) as lost:
             progress.held.set()
             passages = await self._collections.open(wanted.collection)
             return await _unless(lost, self._building.run(passages, wanted, progress))

@@ -1,7 +1,7 @@
 """What building and searching need from outside: folders, an encoder, terms, a store, somebody who counts."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from rag_indexer.domain.documents import Document, Entry, Filters, Meta, Sparse, StoredPassage, Vectors
 from rag_indexer.domain.manifest import FileState, Manifest, Stamp
+from sage_contracts.index import Job
 
 
 class Unreadable(Exception):
@@ -264,6 +265,30 @@ class Passages(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """
+    Who has the right to change a collection, and since when.
+
+    `job` is the build that it is for, as it was told a few seconds ago; None when it is for another change.
+    """
+
+    by: str
+    since: datetime
+    job: Job | None
+
+    @property
+    def message(self) -> str:
+        who = f"{self.by}, another rag-indexer, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+        if (job := self.job) is None:
+            return f"the index is being changed by {who}"
+        return f"build {job.id} is under way in {who}: {job.stage}, {job.done} of {job.total} files"
+
+
+def no_build() -> Job | None:
+    return None
+
+
 class Collections(Protocol):
     """The stores of passages, by collection. Every method raises StoreUnavailable when the store is away."""
 
@@ -275,12 +300,17 @@ class Collections(Protocol):
         """The store of `name`, a valid name of a collection, whether or not there is an index in it yet."""
         ...
 
-    def hold(self, name: str) -> AbstractAsyncContextManager[asyncio.Event]:
+    def hold(self, name: str, job: Callable[[], Job | None] = no_build) -> AbstractAsyncContextManager[asyncio.Event]:
         """
         The right to change `name`, for as long as the block runs; the event is set when it has been lost.
 
-        Entering raises BuildRunning while somebody else has it, in this process or another.
+        `job` tells the build that it is for, to other processes. Entering raises BuildRunning while somebody else has
+        the right, in this process or another.
         """
+        ...
+
+    async def holder(self, name: str) -> Holder | None:
+        """Who has that right in another process; of this one's it may be told too."""
         ...
 
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -16,6 +17,7 @@ from rag_indexer.domain.ports import Content, Encoder, Folder, Made, Parser, Ter
 _IDS = uuid.UUID("6f1c7a54-5f0e-4c55-9f0b-3b8f5a6f0a11")
 _SEPARATOR = " > "
 _ENCODED_AT_ONCE = 128
+_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Reading:
         self._parser = parser
         self._encoder = encoder
         self._terms = terms
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
+        """Not those that searches wait for: a folder on a share may hang, or be slow."""
 
     @property
     def encoder(self) -> Encoder:
@@ -51,9 +55,15 @@ class Reading:
     def fingerprint(self) -> str:
         return f"{self._encoder.fingerprint} {self._terms.fingerprint} {self._parser.fingerprint}"
 
+    async def scanned(
+        self, folder: Folder, known: Manifest, now: float, progress: Callable[[int, int], None]
+    ) -> Scanned:
+        """As `scan`, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.scan, folder, known, now, progress)
+
     def scan(self, folder: Folder, known: Manifest, now: float, progress: Callable[[int, int], None]) -> Scanned:
         """
-        Read every file once, but for those whose stamp proves that they are as `known`. Blocks: call it in a thread.
+        Read every file once, but for those whose stamp proves that they are as `known`. Blocks.
 
         `now` is in unix seconds.
         """
@@ -77,7 +87,7 @@ class Reading:
 
         Raises Unreadable when it may be otherwise another time: the file may have changed since it was scanned.
         """
-        content = await asyncio.to_thread(folder.read, path)
+        content = await asyncio.get_running_loop().run_in_executor(self._threads, folder.read, path)
         state = _state(content, now)
         try:
             document = await self._parser.parse(path, content.data)

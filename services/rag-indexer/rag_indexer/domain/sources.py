@@ -1,5 +1,7 @@
 """What a collection is made of: a folder, and the documents that were uploaded into it."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from rag_indexer.domain.manifest import Stamp
@@ -7,6 +9,7 @@ from rag_indexer.domain.ports import Content, Folder, Folders, Listing, Record, 
 from sage_contracts.errors import SourceRefused
 from sage_contracts.names import DOCS_COLLECTION
 
+_THREADS = 8
 UPLOADS = "uploads/"
 """Where uploaded documents stand among a collection's paths."""
 
@@ -67,12 +70,18 @@ class Sources:
         self._folders = folders
         self._uploads = uploads
         self._default = default
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="source")
+        """Of its own: a folder on a share may hang."""
 
     async def uploaded(self) -> list[str]:
         """The collections that have uploads, in order, whether or not they are indexed. Raises StoreUnavailable."""
         return await self._uploads.collections()
 
-    def open(self, collection: str, source_dir: str | None, record: Record | None, *, stay: bool) -> Folder:
+    def is_uploaded(self, collection: str, path: str) -> bool:
+        """Whether this path of the collection is that of an upload. Blocks."""
+        return self._uploads.folder(collection).stamp(path.removeprefix(UPLOADS)) is not None
+
+    async def open(self, collection: str, source_dir: str | None, record: Record | None, *, stay: bool) -> Folder:
         """
         The folder that is asked for, else the configured one, else the one the index is made of.
 
@@ -80,6 +89,9 @@ class Sources:
         folder that may not be indexed, and when there is nothing to index at all.
         """
         path = source_dir or self._own(collection, record, stay=stay)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._open, collection, path, record)
+
+    def _open(self, collection: str, path: str | None, record: Record | None) -> Folder:
         uploads = self._uploads.folder(collection)
         if path:
             return Joined(self._folders.open(path), uploads)

@@ -33,9 +33,9 @@ class StoreFiles:
         self._naming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """By collection, held from when a name is found free until it is taken."""
 
-    async def attach(self, collection: str, new: Sequence[wire.NewStoreFile]) -> list[wire.StoreFile]:
+    async def attach(self, collection: str, new: Sequence[wire.NewStoreFile]) -> None:
         """
-        They can be found soon. What is attached already stays as it is.
+        They are in the next build. What is attached already stays as it is.
 
         Raises DocumentNotFound, and InvalidRequest for a file of a format that cannot be read; then none is attached.
         """
@@ -50,9 +50,7 @@ class StoreFiles:
                     documents.append(await self._document(one, taken))
                     taken.add(documents[-1].name)
                     known.add(one.file_id)
-            if documents:
-                await self._uploads.add(documents, collection, wait=False)
-        return [await self.get(collection, one.file_id) for one in new]
+            await self._uploads.put(documents, collection)
 
     async def listing(self, collection: str, asked: wire.PageQuery) -> wire.StoreFilePage:
         uploads = sorted(
@@ -72,15 +70,14 @@ class StoreFiles:
         upload = await self._upload(collection, file_id)
         return (await self._telling(collection))(upload)
 
-    async def change(self, collection: str, file_id: str, change: wire.StoreFileChange) -> wire.StoreFile:
-        """Raises DocumentNotFound and InvalidRequest."""
+    async def change(self, collection: str, file_id: str, change: wire.StoreFileChange) -> None:
+        """In the next build. Raises DocumentNotFound and InvalidRequest."""
         upload = await self._upload(collection, file_id)
         meta = {**attributes.checked(change.attributes), attributes.FILE_ID: file_id}
         data = await self._shelf.read(collection, upload.id)
         if data is None:
             raise _not_found(file_id)
-        await self._uploads.add([NewUpload(upload.name, data, meta)], collection, wait=True)
-        return await self.get(collection, file_id)
+        await self._uploads.put([NewUpload(upload.name, data, meta)], collection)
 
     async def detach(self, collection: str, file_id: str) -> wire.StoreFileDeleted:
         """It cannot be found any more when this returns. Raises DocumentNotFound."""
@@ -93,10 +90,11 @@ class StoreFiles:
             if _file_id(upload) == file_id:
                 await self._uploads.delete(upload.id, collection)
 
-    async def clear(self, collection: str) -> None:
-        """None is there any more; the index has to be deleted too."""
+    async def clear(self, collection: str, only: str | None = None) -> None:
+        """None is there any more, or `only` this one not; the index stays as it is."""
         for upload in await self._shelf.listing(collection):
-            await self._shelf.delete(collection, upload.id)
+            if only in {None, _file_id(upload)}:
+                await self._shelf.delete(collection, upload.id)
 
     async def any(self, collection: str) -> bool:
         return bool(await self._shelf.listing(collection))

@@ -91,8 +91,7 @@ class Uploads:
 
     async def add(self, documents: Sequence[NewUpload], asked: str | None, *, wait: bool) -> wire.Uploaded:
         name = collection(asked)
-        kept = [await self._shelf.put(name, upload_id(name, one.name), one) for one in documents]
-        told = [_told(upload, name) for upload in kept]
+        told = [_told(upload, name) for upload in await self.put(documents, name)]
         if not wait:
             self._builds.touch(name)
             return wire.Uploaded(documents=told, indexed=False)
@@ -101,6 +100,10 @@ class Uploads:
             return wire.Uploaded(documents=told, indexed=False)
         skipped = [line for line in built.index.skipped if any(line.startswith(f"{one.path}: ") for one in told)]
         return wire.Uploaded(documents=told, indexed=True, skipped=skipped)
+
+    async def put(self, documents: Sequence[NewUpload], name: str) -> list[Upload]:
+        """For the next build of this collection."""
+        return [await self._shelf.put(name, upload_id(name, one.name), one) for one in documents]
 
     async def listing(self, asked: str | None) -> wire.DocumentList:
         name = collection(asked)

@@ -69,7 +69,7 @@ class VectorStores:
         self._new_id = new_id
         self._now = now
         self._naming = asyncio.Lock()
-        """Held from when a name is found free until it is taken."""
+        """Held from when a name is found free until it is taken, and from when a store is found until it is changed."""
 
     async def create(self, new: wire.NewStore) -> wire.Store:
         """Raises InvalidRequest for what cannot be, and DocumentNotFound; then there is no store."""
@@ -87,6 +87,8 @@ class VectorStores:
             )
             await self._store_files.attach(card.collection, attached)
             await self._cards.put(card)
+        if attached:
+            self._builds.touch(card.collection)
         return await self._told(card)
 
     async def listing(self, asked: wire.PageQuery) -> wire.StorePage:
@@ -110,22 +112,44 @@ class VectorStores:
     async def change(self, store_id: str, change: wire.StoreChange) -> wire.Store:
         """Raises CollectionNotFound and InvalidRequest."""
         refuse_expiry(change.expires_after)
-        card = await self.card(store_id)
-        if change.name is not None:
-            card = replace(card, name=change.name)
-        if change.metadata is not None:
-            card = replace(card, metadata=attributes.metadata(change.metadata))
-        await self._cards.put(card)
+        async with self._naming:
+            card = await self.card(store_id)
+            if change.name is not None:
+                card = replace(card, name=change.name)
+            if change.metadata is not None:
+                card = replace(card, metadata=attributes.metadata(change.metadata))
+            await self._cards.put(card)
         return await self._told(card)
 
     async def delete(self, store_id: str) -> wire.StoreDeleted:
         """Its index and its documents are gone; files stay. Raises CollectionNotFound, and Conflict."""
-        card = await self.card(store_id)
-        await self._store_files.clear(card.collection)
-        await self._builds.cancel(card.collection)
-        await self._builds.delete(card.collection)
-        await self._cards.delete(card.collection)
+        collection = (await self.card(store_id)).collection
+
+        async def emptied() -> None:
+            await self._store_files.clear(collection)
+            await self._cards.delete(collection)
+            await self._store_files.clear(collection)  # what those attached meanwhile who still saw the store
+
+        await self._builds.cancel(collection)
+        async with self._naming:
+            await self._builds.delete(collection, emptied)
         return wire.StoreDeleted(id=store_id)
+
+    async def attach(self, store_id: str, new: wire.NewStoreFile) -> wire.StoreFile:
+        """It can be found soon. Raises CollectionNotFound, and what StoreFiles.attach does."""
+        collection = (await self.card(store_id)).collection
+        await self._store_files.attach(collection, [new])
+        await self._still_there(store_id, collection, new.file_id)
+        self._builds.touch(collection)
+        return await self._store_files.get(collection, new.file_id)
+
+    async def change_file(self, store_id: str, file_id: str, change: wire.StoreFileChange) -> wire.StoreFile:
+        """Searches know when this returns. Raises CollectionNotFound, DocumentNotFound and InvalidRequest."""
+        collection = (await self.card(store_id)).collection
+        await self._store_files.change(collection, file_id, change)
+        await self._still_there(store_id, collection, file_id)
+        await self._builds.renew(collection)
+        return await self._store_files.get(collection, file_id)
 
     async def delete_file(self, file_id: str) -> wire.FileDeleted:
         """From every store too, and from those first: what fails can be asked for again. Raises DocumentNotFound."""
@@ -163,6 +187,14 @@ class VectorStores:
                 return Card(collection, collection, record.created_at)
         raise CollectionNotFound(f"there is no vector store {store_id!r}", param="vector_store_id")
 
+    async def _still_there(self, store_id: str, collection: str, file_id: str) -> None:
+        """A file that was put into a store while that was deleted is not kept. Raises CollectionNotFound."""
+        try:
+            await self.card(store_id)
+        except CollectionNotFound:
+            await self._store_files.clear(collection, only=file_id)
+            raise
+
     async def _known(self) -> list[Card]:
         cards = {card.collection: card for card in await self._cards.all()}
         for name in await self._collections.names():
@@ -185,6 +217,8 @@ class VectorStores:
         files = await (await self._collections.open(card.collection)).manifest()
         waiting = await self._store_files.waiting(card.collection, files)
         failed = len(manifest.unreadable(files))
+        if self._builds.failed(card.collection):
+            waiting, failed = 0, failed + waiting
         completed = manifest.documents(files)
         return wire.Store(
             id=PREFIX + card.collection,

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import msgspec
 from rag_indexer.domain.builds import Builds, collection
 from rag_indexer.domain.ports import Collections
 from sage_contracts import index as wire
-from sage_contracts.errors import InvalidRequest
+from sage_contracts.errors import InvalidRequest, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ PAUSE_SECONDS = 300.0
 
 
 class Watcher(Protocol):
-    def changes(self, path: str) -> AsyncIterator[None]:
+    def changes(self, path: str) -> AsyncGenerator[None]:
         """
         One for each burst of changes in the folder and what is below it, and one when it is there again after it was
         gone. Ends when it cannot be watched.
@@ -30,7 +31,7 @@ class Watcher(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Watched:
     path: str
-    task: asyncio.Task[None]
+    task: asyncio.Task[bool]
 
 
 class Watching:
@@ -56,13 +57,13 @@ class Watching:
         if not path:
             raise InvalidRequest(f"the collection {name} is made of no folder that could be watched", param="watch")
         self._let_be.discard(name)
-        if (before := self._watched.get(name)) is not None:
-            if before.path == path:
-                return
-            await _stopped(before)
+        if (before := self._watched.get(name)) is not None and before.path == path:
+            return
         task = asyncio.create_task(self._follow(name, path))
         watched = self._watched[name] = _Watched(path, task)
         task.add_done_callback(lambda _: self._forget(name, watched))
+        if before is not None:
+            await _stopped(before)
 
     async def begin_all(self) -> None:
         """Every collection that is made of a folder and was not let be since; asked for again, those that are new."""
@@ -76,31 +77,56 @@ class Watching:
     async def end(self, asked: str | None) -> wire.Watching:
         name = collection(asked)
         self._let_be.add(name)
-        if (watched := self._watched.get(name)) is None:
-            return wire.Watching(status="not_watching")
-        await _stopped(watched)
-        return wire.Watching(status="stopped")
+        return wire.Watching(status="stopped" if await self._stop(name) else "not_watching")
+
+    async def forget(self, name: str) -> None:
+        """It is deleted: what is built under its name later is another collection."""
+        self._let_be.discard(name)
+        await self._stop(name)
 
     def told(self, asked: str | None, status: wire.IndexStatus) -> wire.IndexStatus:
-        """The status with what is to be said of watching."""
-        return msgspec.structs.replace(status, watching=collection(asked) in self._watched)
+        """The status with what is to be said of watching; what another process has deleted is watched no more."""
+        watched = collection(asked) in self._watched and status.status != "not_found"
+        return msgspec.structs.replace(status, watching=watched)
 
     async def close(self) -> None:
         for name in list(self._watched):
-            await self.end(name)
+            await self._stop(name)
 
-    async def _follow(self, name: str, path: str) -> None:
-        log.info("watching", extra={"collection": name, "source_dir": path})
+    async def _follow(self, name: str, path: str) -> bool:
+        """Until it is not to be followed any more: true; or cannot be: false."""
+        fields = {"collection": name, "source_dir": path}
+        log.info("watching", extra=fields)
         self._builds.touch(name)  # for what changed between the last build and now
-        async for _ in self._watcher.changes(path):
-            self._builds.touch(name)
-        log.warning("not watching any more", extra={"collection": name, "source_dir": path})
+        async with aclosing(self._watcher.changes(path)) as changes:
+            async for _ in changes:
+                if not await self._is_followed(name, path):
+                    log.info("not watching any more: it is deleted, or made of another folder", extra=fields)
+                    return True
+                self._builds.touch(name)
+        log.warning("not watching any more", extra=fields)
+        return False
+
+    async def _is_followed(self, name: str, path: str) -> bool:
+        """Whoever has deleted it, here or in another process: a change must not bring it back."""
+        try:
+            return await self._builds.follows(name, path)
+        except StoreUnavailable:
+            return True
 
     def _forget(self, name: str, watched: _Watched) -> None:
         if self._watched.get(name) is watched:
             del self._watched[name]
-        if not watched.task.cancelled():
-            self._resting[name] = watched.task.get_loop().time() + self._pause
+        task = watched.task
+        if not task.cancelled() and (task.exception() or not task.result()):
+            self._resting[name] = task.get_loop().time() + self._pause
+
+    async def _stop(self, name: str) -> bool:
+        """Whether it was watched."""
+        if (watched := self._watched.get(name)) is None:
+            return False
+        await _stopped(watched)
+        return True
 
 
 async def _stopped(watched: _Watched) -> None:

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.response import Stream
 
-from rag_indexer.domain.builds import Builds
+from rag_indexer.domain.builds import Builds, collection
 from rag_indexer.domain.watching import Watching
 from sage_chassis.bodies import StrictRequest, query
 from sage_chassis.sse import HEADERS, told, with_pings
@@ -74,7 +74,7 @@ async def remove(
     """What is deleted is not watched any more either: the next change would bring it back."""
     asked = query(request, wire.CollectionQuery).collection
     deleted = await builds.delete(asked)
-    await watching.end(asked)
+    await watching.forget(collection(asked))
     return deleted
 
 

@@ -6,6 +6,7 @@ from litestar.params import FromPath, JSONBody
 
 from rag_indexer.domain.store_files import StoreFiles
 from rag_indexer.domain.vector_stores import VectorStores
+from rag_indexer.domain.watching import Watching
 from sage_chassis.bodies import StrictRequest, query
 from sage_contracts import vector_stores as wire
 
@@ -35,8 +36,14 @@ async def change(
 
 
 @delete(wire.DELETE.route, status_code=wire.DELETE.status)
-async def remove(vector_store_id: FromPath[str], stores: NamedDependency[VectorStores]) -> wire.StoreDeleted:
-    return await stores.delete(vector_store_id)
+async def remove(
+    vector_store_id: FromPath[str], stores: NamedDependency[VectorStores], watching: NamedDependency[Watching]
+) -> wire.StoreDeleted:
+    """As a collection that is deleted, it is not watched any more."""
+    collection = (await stores.card(vector_store_id)).collection
+    deleted = await stores.delete(vector_store_id)
+    await watching.forget(collection)
+    return deleted
 
 
 @post(wire.SEARCH.route, status_code=wire.SEARCH.status)
@@ -48,13 +55,9 @@ async def search(
 
 @post(wire.ATTACH.route, status_code=wire.ATTACH.status)
 async def attach(
-    vector_store_id: FromPath[str],
-    data: JSONBody[wire.NewStoreFile],
-    stores: NamedDependency[VectorStores],
-    store_files: NamedDependency[StoreFiles],
+    vector_store_id: FromPath[str], data: JSONBody[wire.NewStoreFile], stores: NamedDependency[VectorStores]
 ) -> wire.StoreFile:
-    (attached,) = await store_files.attach((await stores.card(vector_store_id)).collection, [data])
-    return attached
+    return await stores.attach(vector_store_id, data)
 
 
 @get(wire.STORE_FILES.route)
@@ -83,9 +86,8 @@ async def change_file(
     file_id: FromPath[str],
     data: JSONBody[wire.StoreFileChange],
     stores: NamedDependency[VectorStores],
-    store_files: NamedDependency[StoreFiles],
 ) -> wire.StoreFile:
-    return await store_files.change((await stores.card(vector_store_id)).collection, file_id, data)
+    return await stores.change_file(vector_store_id, file_id, data)
 
 
 @delete(wire.DETACH.route, status_code=wire.DETACH.status)
