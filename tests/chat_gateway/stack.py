@@ -90,14 +90,14 @@ class Gateway:
 
     async def tells_load(self, load: dict[str, int]) -> None:
         """Return when the gateway has told Redis that this is in flight."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await self._told_load() != load:
                 await asyncio.sleep(0.05)
 
     async def waits(self, model: str, requests: int) -> None:
         """Return when so many requests of the model wait in line."""
         line = f'sage_chat_gateway_waiting_requests{{gen_ai_request_model="{model}"}} {requests}.0'
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while line not in (await self.get("/metrics")).raw.decode().splitlines():
                 await asyncio.sleep(0.005)
 
@@ -154,7 +154,7 @@ async def gateway(
         yield Gateway(url, http, services, client)
 
 
-async def within(event: asyncio.Event, seconds: float = 5.0) -> None:
+async def within(event: asyncio.Event, seconds: float = 30.0) -> None:
     """Return when `event` is set; TimeoutError if it is not in time."""
     async with asyncio.timeout(seconds):
         await event.wait()
@@ -163,7 +163,7 @@ async def within(event: asyncio.Event, seconds: float = 5.0) -> None:
 async def first_frames(response: aiohttp.ClientResponse, count: int) -> list[bytes]:
     """The stream's first frames, once they have come; the rest stays unread."""
     cutter, found = sse.Frames(), list[bytes]()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(found) < count:
             found += cutter.feed(await response.content.readany())
     return found

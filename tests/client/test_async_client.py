@@ -47,7 +47,7 @@ async def test_leaving_a_stream_stops_the_engine() -> None:
     async with fake_engine(script=Script(silent_after=1)) as engine, AsyncClient(engine.url) as client:
         async with await client.stream_chat(HELLO) as stream:
             await anext(stream)
-        await asyncio.wait_for(engine.left.wait(), 2)
+        await asyncio.wait_for(engine.left.wait(), 30)
 
 
 @pytest.mark.parametrize("script", [Script(cut_after=1), Script(stop_after=1), Script(error_after=1)], ids=str)
@@ -205,4 +205,4 @@ async def _asked_again(told_by: Gateway) -> None:
     """Twice, so that the answer to the first has been taken in."""
     for _ in range(2):
         told_by.refreshed.clear()
-        await asyncio.wait_for(told_by.refreshed.wait(), 5)
+        await asyncio.wait_for(told_by.refreshed.wait(), 30)

@@ -61,7 +61,7 @@ class Client:
         """A build that is under way and stays so until the encoder is released."""
         self.desk.encoder.hold()
         task = asyncio.create_task(self.build(**body))
-        assert await asyncio.to_thread(self.desk.encoder.reached.wait, 10)
+        assert await asyncio.to_thread(self.desk.encoder.reached.wait, 60)
         return task
 
 

@@ -61,7 +61,7 @@ async def test_while_one_builds_the_other_is_told_so_and_harms_nothing(desks: tu
     one, other = desks
     one.encoder.hold()
     building = asyncio.create_task(build(one))
-    assert await asyncio.to_thread(one.encoder.reached.wait, 10)
+    assert await asyncio.to_thread(one.encoder.reached.wait, 60)
     with pytest.raises(BuildRunning, match="another rag-indexer is changing the collection docs"):
         await build(other, wait=wait)
     with pytest.raises(BuildRunning):
@@ -102,7 +102,7 @@ async def test_a_rebuild_that_one_left_is_finished_by_the_other(desks: tuple[Des
     written(one.docs, {f"{number:03}.md": f"# {number}\nIt is {number}.\n" for number in range(200)})
     one.encoder.hold()
     building = asyncio.create_task(build(one))
-    assert await asyncio.to_thread(one.encoder.reached.wait, 10)
+    assert await asyncio.to_thread(one.encoder.reached.wait, 60)
     one.encoder.fails_after = 100
     one.encoder.release()
     await asyncio.wait([building])

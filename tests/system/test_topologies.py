@@ -121,13 +121,13 @@ async def test_a_failover_is_over_by_itself_and_the_conversation_goes_on(tmp_pat
             with servers.master.client() as master:
                 master.wait(1, 1_000)
             servers.master.kill()
-            await until(lambda: services.said("after", 1), seconds=30)
+            await until(lambda: services.said("after", 1))
             told = services.told()
 
             async def engine_is_ready() -> bool:
                 status, answer = await services.plane.ask("GET", "/v1/management/engines")
                 return status == 200 and [one["state"] for one in answer["engines"]] == ["READY"]
 
-            await until(engine_is_ready, seconds=30)
+            await until(engine_is_ready)
 
     assert told == ["before", "You said: before", "after"]

@@ -269,7 +269,7 @@ async def test_a_turn_is_held_for_as_long_as_it_is_answered(shared_redis: RedisS
         gate.services.turns.lease_seconds = 0.3
         first = await under_way(gate, engine, stream=True)
         second = asyncio.create_task(other.chat("second", session_id="s1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(gate.services.turns.renewed) < 5:
                 await asyncio.sleep(0.01)
         assert len(engine.seen) == 1
@@ -317,7 +317,7 @@ async def test_who_leaves_while_waiting_gives_the_place_up(shared_redis: RedisSe
     engine = FakeEngine()
     async with gateway(shared_redis, engine) as gate:
         first = await under_way(gate, engine)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             leaving = asyncio.create_task(gate.chat("second", session_id="s1"))
             await gate.services.turns.asked_to_wait.wait()
             leaving.cancel()

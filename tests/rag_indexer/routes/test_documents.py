@@ -170,7 +170,7 @@ async def test_a_document_deleted_while_another_process_builds_cannot_be_found_s
         async with desk.collections.hold("docs"):
             with pytest.raises(BuildRunning):
                 await desk.uploads.delete(uploaded.documents[0].id, None)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await desk.searches.find(SearchRequest(query="zebra"))).passages:
                 await asyncio.sleep(0.01)
 

@@ -133,7 +133,7 @@ async def test_turns_sent_while_redis_dies_are_stored_once_or_not_told(server: R
 
     async def insisted(number: int) -> None:
         turn = turn_of(str(number), f"q{number}")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await outcome(append(store, key(), turn)))[0]:
                 await asyncio.sleep(0.05)
 
@@ -181,7 +181,7 @@ async def test_a_redis_that_may_lose_sessions_is_warned_of_when_it_appears(
         telling = asyncio.create_task(RedisDurability(client, retry_seconds=0.01).tell_once())
         await asyncio.sleep(0.05)
         server.signal(signal.SIGCONT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await telling
 
     assert [record.message for record in caplog.records if record.message.startswith(event)]
