@@ -137,6 +137,9 @@ async def gateway(
     """
     async with AsyncExitStack() as stack:
         services = beside.services if beside else await stack.enter_async_context(fake_services())
+        client = await stack.enter_async_context(Redis.from_url(redis.url))
+        if beside is None and (left := await client.keys(names.LOAD_KEY + "*")):
+            await client.delete(*left)  # by gateways that were killed
         for engine in [*engines, *embedders]:
             if engine.url:
                 continue
@@ -150,7 +153,6 @@ async def gateway(
         http = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         )
-        client = await stack.enter_async_context(Redis.from_url(redis.url))
         yield Gateway(url, http, services, client)
 
 

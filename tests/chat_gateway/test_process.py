@@ -76,7 +76,7 @@ async def test_a_gateway_that_is_killed_in_mid_answer_holds_its_turn_no_longer_t
     ports = free_port(), free_port()
     async with fake_engine(script=Script(words=("a", "b", "c"))) as engine, fake_services() as services:
         services.serves(engine)
-        services.turns.lease_seconds = 1.0
+        services.turns.lease_seconds = 4.0
         async with (
             process(**environment(shared_redis, services, ports[0])) as killed,
             process(**environment(shared_redis, services, ports[1])),
