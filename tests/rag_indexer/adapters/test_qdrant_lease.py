@@ -13,13 +13,15 @@ from sage_contracts.errors import BuildRunning
 
 
 class Shaky(AsyncQdrantClient):
-    """In memory; out of reach while it is told to be."""
+    """In memory; out of reach while it is told to be. `upserts` are counted."""
 
     away = False
+    upserts = 0
 
     async def upsert(self, *args: Any, **kwargs: Any) -> models.UpdateResult:
         if self.away:
             raise ResponseHandlingException(ConnectionError("away"))
+        self.upserts += 1
         return await super().upsert(*args, **kwargs)
 
 
@@ -77,13 +79,16 @@ async def test_a_holder_that_died_is_waited_for_only_so_long(client: Shaky) -> N
     await dead.__aexit__(None, None, None)
 
 
-@pytest.mark.slow
 async def test_a_lease_is_renewed_for_as_long_as_it_is_held(client: Shaky) -> None:
-    leases = QdrantLeases(client, seconds=0.2)
-    async with leases.hold("docs") as lost:
-        await asyncio.sleep(0.5)
+    clock = Clock()
+    async with QdrantLeases(client, seconds=0.2, clock=clock).hold("docs") as lost, asyncio.timeout(30):
+        for _ in range(3):
+            clock.now += 0.15
+            seen = client.upserts
+            while client.upserts == seen:
+                await asyncio.sleep(0.01)
         with pytest.raises(BuildRunning):
-            async with QdrantLeases(client, seconds=0.2).hold("docs"):
+            async with QdrantLeases(client, seconds=0.2, clock=clock).hold("docs"):
                 pass
 
         assert not lost.is_set()

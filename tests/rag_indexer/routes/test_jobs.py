@@ -26,10 +26,7 @@ async def client(tmp_path: Path) -> AsyncGenerator[Client]:
 
 async def test_the_events_of_a_build_lead_from_its_progress_to_its_index(client: Client) -> None:
     building = await client.held()
-    listening = asyncio.create_task(client.events())
-    await asyncio.sleep(0.3)
-    client.desk.encoder.release()
-    *progress, last = await listening
+    *progress, last = await client.events(heard=client.desk.encoder.release)
     _, built = await building
 
     assert progress[0].event == "progress"
@@ -74,8 +71,10 @@ async def test_many_may_listen_and_leave(client: Client) -> None:
 async def test_a_build_that_is_cancelled_leaves_the_index_that_was_there(client: Client, tmp_path: Path) -> None:
     await client.build()
     building = await client.held(force_rebuild=True)
+    (job,) = client.desk.builds._jobs._running.values()
     cancelling = asyncio.create_task(client.ask("POST", "/admin/index/cancel"))
-    await asyncio.sleep(0.05)
+    while not job.progress.cancelled:
+        await asyncio.sleep(0.005)
     client.desk.encoder.release()
     status, cancelled = await cancelling
     refused, told = await building
@@ -195,7 +194,7 @@ async def test_a_folder_that_goes_away_is_followed_again_when_it_is_back(tmp_pat
 async def test_a_folder_that_does_not_exist_is_followed_once_it_does(tmp_path: Path) -> None:
     changes = FolderWatcher(look_seconds=0.05).changes(str(tmp_path / "docs"))
     following = asyncio.ensure_future(anext(changes))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(1)  # it has looked, and found none
     (tmp_path / "docs").mkdir()
     async with asyncio.timeout(60):
         await following
