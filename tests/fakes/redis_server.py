@@ -23,7 +23,7 @@ AWAY_SECONDS = 3.9
 START_SECONDS = 60.0
 MASTER = "sage"
 SLOTS = 16_384
-CLUSTERED = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no")
+CLUSTERED = ("--cluster-enabled", "yes", "--cluster-node-timeout", "10000", "--cluster-require-full-coverage", "no")
 
 
 def binary() -> str:
@@ -172,7 +172,7 @@ def _watching(stack: ExitStack, port: int) -> str:
     path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sage-sentinel-"))) / "sentinel.conf"
     lines = [
         f"sentinel monitor {MASTER} 127.0.0.1 {port} 2",
-        f"sentinel down-after-milliseconds {MASTER} 500",
+        f"sentinel down-after-milliseconds {MASTER} 2000",
         f"sentinel failover-timeout {MASTER} 2000",
     ]
     path.write_text("\n".join(lines) + "\n")

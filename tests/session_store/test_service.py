@@ -167,7 +167,7 @@ async def test_readiness_shows_how_durable_redis_is(server: RedisServer) -> None
 
 
 async def test_sessions_expire_as_set(server: RedisServer) -> None:
-    async with running(server.url, ttl="0.2s") as http:
+    async with running(server.url, ttl="2s") as http:
         await talk(http)
         there = await status(http, "GET", "/sessions/s1")
         async with asyncio.timeout(30):

@@ -74,7 +74,7 @@ async def test_an_engine_that_was_stopped_is_left_after_the_first_byte_limit_and
     well = FakeEngine(script=Script(words=("well",)))
     async with (
         engine_process("--words", "hung") as (hung, process),
-        gateway(shared_redis, hung, well, first_byte_seconds=0.3, policy="round_robin") as gate,
+        gateway(shared_redis, hung, well, first_byte_seconds=2.0, policy="round_robin") as gate,
     ):
         await asked_at_once(gate, clients=8, each=10)
         os.kill(process.pid, signal.SIGSTOP)
@@ -87,7 +87,7 @@ async def test_an_engine_that_was_stopped_is_left_after_the_first_byte_limit_and
     assert {(answer.status, answer.text, answer.done) for answer in answers} == {(200, "well", True)}
     receipts = [answer.headers["X-Sage-Receipt"] for answer in answers]
     assert max(len(json.loads(receipt)["attempts"]) for receipt in receipts) == 2, receipts[:9]
-    assert seconds < 3
+    assert seconds < 3 * 2.0, "it was waited for each time"
     candidates = json.loads(last.headers["X-Sage-Receipt"])["candidates"]
     assert {one["engine_id"]: one["excluded"] for one in candidates} == {"e0": "ejected", "e1": None}
 
@@ -164,7 +164,7 @@ async def test_who_waits_in_line_is_served_in_order_and_who_leaves_is_gone(share
 async def test_who_waited_for_nothing_is_told_when_to_come_again(shared_redis: RedisServer) -> None:
     engine = FakeEngine(script=Script(words=("x",)))
     engine.gate.clear()
-    settings: dict[str, Any] = {"queue_seconds": 0.3, "queue_length": 2}
+    settings: dict[str, Any] = {"queue_seconds": 1.5, "queue_length": 2}
     async with gateway(shared_redis, engine, known={"max_concurrent_requests": 1}, **settings) as gate:
         first = asyncio.create_task(gate.chat("first"))
         await within(engine.asked)

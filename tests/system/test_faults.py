@@ -16,7 +16,7 @@ from tests.fakes.engine import FakeEngine, fake_engine
 from tests.fakes.stack import Stack
 from tests.system.conftest import Registered, gone, served, until
 
-BUSY_SECONDS = 2.0
+BUSY_SECONDS = 4.0
 """What a machine that does other things as well may add to a time."""
 
 SERVICES = ("chat-gateway", "session-store", "rag-indexer", "control-plane")
@@ -116,10 +116,10 @@ async def test_a_chat_with_a_session_is_told_that_the_store_is_away(
     valkey.suspend()
     try:
         asked = len(engine.seen)
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(10):
             with pytest.raises(openai.InternalServerError) as caught:
                 await chat(client, engine.model, "Hi", session_id="away")
-        async with asyncio.timeout(4), http.get("/sessions") as response:
+        async with asyncio.timeout(8), http.get("/sessions") as response:
             listed = response.status, response.headers.get("Retry-After"), (await response.json())["error"]["code"]
     finally:
         valkey.resume()
@@ -156,13 +156,17 @@ async def test_the_assistant_answers_without_documents_while_retrieval_is_away(
 async def test_streams_finish_when_a_service_is_told_to_stop(
     stack: Stack, http: aiohttp.ClientSession, client: openai.AsyncOpenAI, engine: FakeEngine
 ) -> None:
+    parent = await asyncio.to_thread(stack.pid, "chat-gateway")
+    engine.gate.clear()
+    engine.let(1)
     engine.then(words=tuple(f" {number}" for number in range(12)), delay=0.1)
     stream = await client.chat.completions.create(
         model=engine.model, messages=[{"role": "user", "content": "Count"}], stream=True
     )
     frames = aiter(stream)
     heard = (await anext(frames)).choices[0].delta.content or ""
-    os.kill(stack.pid("chat-gateway"), signal.SIGTERM)
+    os.kill(parent, signal.SIGTERM)
+    engine.gate.set()
     async for chunk in frames:
         heard += chunk.choices[0].delta.content or ""
     await until(lambda: healthy(http))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
-import pytest
 from prometheus_client import CollectorRegistry
 
 from rag_indexer.app import assemble as rag_indexer
@@ -183,7 +182,7 @@ async def store(redis: RedisServer, indexer_url: str, backend: Backend) -> Async
     registry = CollectorRegistry()
     config = Settings(redis_url=redis.url, memory_backend=backend, max_dialogs=WINDOW, indexer_url=indexer_url)
     async with serve(create_app(assemble(config, registry), registry)) as url, aiohttp.ClientSession() as http:
-        yield ServiceClient(http, url, name="session-store", timeout=10), url
+        yield ServiceClient(http, url, name="session-store", timeout=60), url
 
 
 async def talked(client: ServiceClient, session_id: str) -> None:
@@ -203,7 +202,7 @@ async def talked(client: ServiceClient, session_id: str) -> None:
 async def remembered(url: str) -> None:
     """Once every turn has been remembered."""
     wanted = 'sage_session_store_memory_work_total{outcome="done",work="remember"} 60.0'
-    async with aiohttp.ClientSession() as http, asyncio.timeout(30):
+    async with aiohttp.ClientSession() as http, asyncio.timeout(60):
         while True:
             async with http.get(f"{url}/metrics") as response:
                 if wanted in await response.text():
@@ -226,7 +225,6 @@ async def told(client: ServiceClient, session_id: str, fact: Fact, number: int) 
     return any(fact.needle in text for text in texts)
 
 
-@pytest.mark.timeout(120)
 async def test_each_memory_finds_what_is_in_its_reach(shared_redis: RedisServer, tmp_path: Path) -> None:
     in_window = {fact.said for fact in FACTS} & set(turns_of_the_talk()[-WINDOW:])
     rows: list[tuple[str, int, int, int]] = []

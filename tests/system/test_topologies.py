@@ -20,7 +20,7 @@ from tests.fakes.engine import FakeEngine, fake_engine
 from tests.fakes.redis_server import redis_cluster, redis_sentinels
 from tests.system.conftest import until
 
-HINTED_SECONDS = 5.0
+HINTED_SECONDS = 20.0
 """A fleet is fetched every half minute without a hint: what is known this soon was told."""
 
 
