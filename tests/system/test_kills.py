@@ -96,7 +96,7 @@ class Talk:
 
 
 async def runs(stack: Stack, name: str) -> psutil.Process:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not (pid := await asyncio.to_thread(stack.pid, name)):
             await asyncio.sleep(0.2)
     return psutil.Process(pid)
@@ -136,6 +136,7 @@ class Pace:
             self._changed.notify_all()
 
 
+@pytest.mark.timeout(600)
 async def test_every_acknowledged_turn_is_there_once_whatever_is_killed(stack: Stack, engine: FakeEngine) -> None:
     acknowledged: dict[str, list[str]] = {}
     pace = Pace()
