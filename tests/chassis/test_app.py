@@ -35,7 +35,7 @@ async def test_a_body_over_the_limit_is_a_413(http: aiohttp.ClientSession) -> No
 
 
 async def test_a_413_about_a_body_that_has_been_read_is_told_at_once(http: aiohttp.ClientSession) -> None:
-    async with asyncio.timeout(30), http.post("/notes/large", json={"text": "x"}) as response:
+    async with asyncio.timeout(15), http.post("/notes/large", json={"text": "x"}) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (413, "body_too_large")
 
 
