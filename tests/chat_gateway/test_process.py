@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import msgspec
@@ -106,7 +106,8 @@ def kill_all(pid: int) -> None:
     """The process and its worker, at once."""
     parent = psutil.Process(pid)
     for one in [parent, *parent.children(recursive=True)]:
-        one.kill()
+        with suppress(psutil.NoSuchProcess):  # a worker ends with its parent
+            one.kill()
 
 
 async def refuses(port: int) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ class Indexer:
             return
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
         for member in family if number == signal.SIGKILL else family[:1]:
-            member.send_signal(number)
+            with suppress(psutil.NoSuchProcess):  # a child ends with its parent
+                member.send_signal(number)
         self.process.wait(60)
         psutil.wait_procs(family, timeout=60)
         self.process = None

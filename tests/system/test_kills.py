@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import os
-import signal
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -105,7 +104,8 @@ async def runs(stack: Stack, name: str) -> psutil.Process:
 def kill(process: psutil.Process) -> None:
     """`kill -9`, its workers too: the supervisor starts it again."""
     for one in [process, *process.children(recursive=True)]:
-        os.kill(one.pid, signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):  # a worker ends with its parent
+            one.kill()
 
 
 class Pace:
