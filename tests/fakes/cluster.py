@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from aiohttp import web
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
@@ -81,6 +82,17 @@ async def serve(app: Litestar, port: int | None = None) -> AsyncGenerator[str]:
     finally:
         server.stop()  # type: ignore[no-untyped-call]  # Granian leaves it without types
         await task
+
+
+async def stopped(runner: web.AppRunner) -> None:
+    """Stop what it serves; a connection that was accepted at the last moment is cut as well, and left to no collector."""
+    server = runner.server
+    await runner.cleanup()
+    for _ in range(5):  # until it is made
+        await asyncio.sleep(0)
+    if server is not None:
+        await server.shutdown(0)
+        await asyncio.sleep(0)
 
 
 async def accepts(port: int, *, seconds: float = 60.0) -> None:
