@@ -153,7 +153,7 @@ async def test_durability_is_judged_by_what_redis_says(server: RedisServer) -> N
         good = await durability.check()
         await client.config_set("maxmemory-policy", "allkeys-lru")
         bad = await durability.check()
-        await client.acl_setuser("default", categories=["+@all", "-@dangerous"])
+        await client.acl_setuser("default", enabled=True, nopass=True, categories=["+@all", "-@dangerous"])
         untold = await durability.check()
         server.kill()
         away = await durability.check()
@@ -176,7 +176,7 @@ async def test_a_redis_that_may_lose_sessions_is_warned_of_when_it_appears(
     async with redis_client(server.url) as client:
         await client.config_set("appendonly", "no")
         if not allowed:
-            await client.acl_setuser("default", categories=["+@all", "-@dangerous"])
+            await client.acl_setuser("default", enabled=True, nopass=True, categories=["+@all", "-@dangerous"])
         server.signal(signal.SIGSTOP)
         telling = asyncio.create_task(RedisDurability(client, retry_seconds=0.01).tell_once())
         await asyncio.sleep(0.05)
