@@ -48,8 +48,8 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
 
     redis-py waits without limit by default: a hung server would hold every request. One repeat on a fresh connection
     hides a restart of the server, a failover, a slot that has moved; commands that are not safe to repeat must be
-    scripts that recognise a repeat. Callers past `max_connections` wait their turn, at most a second: redis-py's usual
-    pool would refuse them at once.
+    scripts that recognise a repeat. Callers past `max_connections` wait their turn, while `reached` lets them:
+    redis-py's usual pool would refuse them at once.
     """
     servers = servers_of(url)
     options: dict[str, Any] = {
@@ -61,7 +61,7 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
     if servers.topology == "cluster":
         return _cluster(servers, options)
     options |= {
-        "timeout": 1.0,
+        "timeout": 5.0,
         "retry": Retry(ConstantBackoff(0.05), 1),
         "retry_on_error": [RedisConnectionError],
         "max_connections": max_connections,
