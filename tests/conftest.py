@@ -1,16 +1,21 @@
 """What every test may ask for; no application imports here."""
 
 import gc
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.fakes.redis_server import RedisServer, redis_server
 
-settings.register_profile("sage", deadline=None)
+# A machine that others make wait is no fault of a strategy.
+settings.register_profile("sage", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sage")
+
+# A run in a shell's background is started with SIGINT ignored, and so would be the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).parent
 SLOW = ("system", "compose")

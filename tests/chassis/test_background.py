@@ -22,7 +22,7 @@ async def test_a_loop_that_fails_is_logged_and_begun_again(caplog: pytest.LogCap
         await asyncio.Event().wait()
 
     with caplog.at_level(logging.ERROR):
-        async with background.running(loop), asyncio.timeout(5):
+        async with background.running(loop), asyncio.timeout(30):
             await again.wait()
 
     assert "loop failed" in caplog.text
@@ -55,7 +55,7 @@ async def test_a_loop_that_swallows_a_cancellation_ends_all_the_same() -> None:
             swallowed.set()
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(5), background.running(loop):
+    async with asyncio.timeout(30), background.running(loop):
         await asyncio.sleep(0)
 
     assert swallowed.is_set()
@@ -71,5 +71,5 @@ async def test_an_action_is_repeated() -> None:
         if runs == 3:
             thrice.set()
 
-    async with background.running(background.every(0.001, action)), asyncio.timeout(5):
+    async with background.running(background.every(0.001, action)), asyncio.timeout(30):
         await thrice.wait()

@@ -90,14 +90,14 @@ class Gateway:
 
     async def tells_load(self, load: dict[str, int]) -> None:
         """Return when the gateway has told Redis that this is in flight."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await self._told_load() != load:
                 await asyncio.sleep(0.05)
 
     async def waits(self, model: str, requests: int) -> None:
         """Return when so many requests of the model wait in line."""
         line = f'sage_chat_gateway_waiting_requests{{gen_ai_request_model="{model}"}} {requests}.0'
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while line not in (await self.get("/metrics")).raw.decode().splitlines():
                 await asyncio.sleep(0.005)
 
@@ -137,6 +137,9 @@ async def gateway(
     """
     async with AsyncExitStack() as stack:
         services = beside.services if beside else await stack.enter_async_context(fake_services())
+        client = await stack.enter_async_context(Redis.from_url(redis.url))
+        if beside is None and (left := await client.keys(names.LOAD_KEY + "*")):
+            await client.delete(*left)  # by gateways that were killed
         for engine in [*engines, *embedders]:
             if engine.url:
                 continue
@@ -150,11 +153,10 @@ async def gateway(
         http = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
         )
-        client = await stack.enter_async_context(Redis.from_url(redis.url))
         yield Gateway(url, http, services, client)
 
 
-async def within(event: asyncio.Event, seconds: float = 5.0) -> None:
+async def within(event: asyncio.Event, seconds: float = 30.0) -> None:
     """Return when `event` is set; TimeoutError if it is not in time."""
     async with asyncio.timeout(seconds):
         await event.wait()
@@ -163,7 +165,7 @@ async def within(event: asyncio.Event, seconds: float = 5.0) -> None:
 async def first_frames(response: aiohttp.ClientResponse, count: int) -> list[bytes]:
     """The stream's first frames, once they have come; the rest stays unread."""
     cutter, found = sse.Frames(), list[bytes]()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(found) < count:
             found += cutter.feed(await response.content.readany())
     return found

@@ -30,7 +30,7 @@ async def answering(answer: object, *, status: int = 200, after: float = 0) -> A
 
 async def test_an_engine_that_runs_here_is_found_with_its_models() -> None:
     async with answering({"object": "list", "data": [{"id": "llama"}, {"id": "qwen"}]}) as port:
-        found = await engines.running({"Ollama": port}, own_port=NOT_OURS)
+        found = await engines.running({"Ollama": port}, own_port=NOT_OURS, seconds=30)
 
     assert list(found) == [engines.Found("Ollama", f"http://127.0.0.1:{port}", ("llama", "qwen"))]
 
@@ -52,10 +52,11 @@ async def test_a_gateway_like_this_one_is_no_engine() -> None:
 @pytest.mark.slow
 async def test_what_is_slow_fails_or_is_absent_is_passed_over_within_a_second() -> None:
     models = {"data": [{"id": "m"}]}
-    async with asyncio.timeout(1), answering(models, after=5) as slow, answering(models, status=500) as broken:
+    async with answering(models, after=20) as slow, answering(models, status=500) as broken, asyncio.timeout(10):
         found = await engines.running({"a": slow, "b": broken, "c": free_port()}, own_port=NOT_OURS)
 
     assert not found
+    assert engines.LOOK_SECONDS < 1
 
 
 async def test_the_front_doors_own_port_is_not_asked() -> None:

@@ -269,10 +269,10 @@ async def test_frames_pass_one_by_one_and_a_client_that_leaves_is_noticed(method
     app.router.add_route(method, path, stream)
     async with listening(app) as upstream, before([f"127.0.0.1:{upstream}"]) as http:
         response = await http.request(method, path)
-        first = await asyncio.wait_for(response.content.readline(), 2)
+        first = await asyncio.wait_for(response.content.readline(), 30)
         gate.set()
         response.close()
-        await asyncio.wait_for(left.wait(), 2)
+        await asyncio.wait_for(left.wait(), 30)
 
     assert first == b"data: 1\n"
 

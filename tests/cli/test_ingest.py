@@ -258,7 +258,7 @@ async def test_ctrl_c_gives_the_build_up(tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             *(SAGE, "chat", "ingest", tmp_path, "--api-base", index.url), stderr=asyncio.subprocess.PIPE
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await index.told.wait()
             process.send_signal(signal.SIGINT)
             _, told = await process.communicate()
@@ -277,7 +277,7 @@ async def test_on_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
             env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
         )
         os.close(theirs)
-        shown = await asyncio.wait_for(asyncio.to_thread(_until, ours, b"5 passages"), 20)
+        shown = await asyncio.wait_for(asyncio.to_thread(_until, ours, b"5 passages"), 60)
         process.send_signal(signal.SIGINT)
         await process.wait()
     os.close(ours)

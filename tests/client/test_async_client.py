@@ -13,7 +13,7 @@ from tests.fakes.cluster import free_port
 from tests.fakes.engine import Script, fake_engine, vector
 
 HELLO = [{"role": "user", "content": "Hello"}]
-QUICK = Limits(connect_seconds=0.5, silence_seconds=0.3)
+QUICK = Limits(connect_seconds=10, silence_seconds=2)
 
 
 async def test_everything_is_asked_of_the_address_given() -> None:
@@ -47,7 +47,7 @@ async def test_leaving_a_stream_stops_the_engine() -> None:
     async with fake_engine(script=Script(silent_after=1)) as engine, AsyncClient(engine.url) as client:
         async with await client.stream_chat(HELLO) as stream:
             await anext(stream)
-        await asyncio.wait_for(engine.left.wait(), 2)
+        await asyncio.wait_for(engine.left.wait(), 30)
 
 
 @pytest.mark.parametrize("script", [Script(cut_after=1), Script(stop_after=1), Script(error_after=1)], ids=str)
@@ -67,7 +67,7 @@ async def test_an_answer_that_breaks_off_is_told_and_not_asked_again(script: Scr
     [
         Script(cut_at_once=True),
         Script(cut_before_body=True),
-        Script(silent_after=0),
+        pytest.param(Script(silent_after=0), marks=pytest.mark.slow),
         *(Script(status=status, refusal="away") for status in (429, 502, 503, 504)),
     ],
     ids=str,
@@ -194,6 +194,7 @@ async def test_backends_are_refreshed_in_the_background_until_it_is_closed() -> 
             told_by.away = True
             await _asked_again(told_by)
             assert [one.instance_id for one in (await client.backends()).llm_backends] == ["other"]
+        await asyncio.sleep(0.1)  # in which a request that was on its way arrives
         before = told_by.times
         await asyncio.sleep(0.1)
 
@@ -205,4 +206,4 @@ async def _asked_again(told_by: Gateway) -> None:
     """Twice, so that the answer to the first has been taken in."""
     for _ in range(2):
         told_by.refreshed.clear()
-        await asyncio.wait_for(told_by.refreshed.wait(), 5)
+        await asyncio.wait_for(told_by.refreshed.wait(), 30)

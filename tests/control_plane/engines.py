@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.cluster import free_port
+from tests.fakes.cluster import free_port, stopped
 
 
 class ScriptedEngine:
@@ -54,7 +54,7 @@ class ScriptedEngine:
     async def stop(self) -> None:
         if self._runner is not None:
             runner, self._runner = self._runner, None
-            await runner.cleanup()
+            await stopped(runner)
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)

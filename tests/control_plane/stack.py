@@ -27,13 +27,13 @@ T = TypeVar("T")
 
 BRISK: dict[str, Any] = {
     "probe_seconds": 0.1,
-    "probe_timeout_seconds": 0.5,
+    "probe_timeout_seconds": 10.0,
     "drain_grace_seconds": 0.0,
-    "lease_seconds": 0.8,
+    "lease_seconds": 4.0,
     "restart_pause_seconds": 0.05,
     "engine_stop_seconds": 1.0,
 }
-"""Settings for a test that does not want to wait."""
+"""Settings for a test that does not want to wait, and is held up for a moment now and then."""
 
 
 class ControlPlane:
@@ -74,7 +74,7 @@ class ControlPlane:
         return await eventually(there)
 
 
-async def eventually(ask: Callable[[], Awaitable[T | None]], *, seconds: float = 15.0) -> T:
+async def eventually(ask: Callable[[], Awaitable[T | None]], *, seconds: float = 60.0) -> T:
     """The first answer that is not None; TimeoutError when there is none in time."""
     async with asyncio.timeout(seconds):
         while True:
@@ -102,7 +102,8 @@ async def process(
         "SAGE_CONTROL_PLANE_PORT": str(port),
         "SAGE_CONTROL_PLANE_DATA_DIR": str(folder),
         "SAGE_CONTROL_PLANE_PROBE_SECONDS": "0.2",
-        "SAGE_CONTROL_PLANE_LEASE_SECONDS": "0.8",
+        "SAGE_CONTROL_PLANE_PROBE_TIMEOUT_SECONDS": "10",
+        "SAGE_CONTROL_PLANE_LEASE_SECONDS": "2",
         "SAGE_LOG_LEVEL": "warning",
         **env,
     }

@@ -1,6 +1,7 @@
 """Engines fail, heal, drain and go; over real sockets and a real Redis."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
@@ -65,10 +66,11 @@ async def test_an_engine_that_answers_badly_is_an_error(plane: ControlPlane, hea
 
 async def test_an_engine_that_hangs_is_an_error(redis: Redis, shared_redis: RedisServer, tmp_path: Path) -> None:
     async with (
-        control_plane(shared_redis.url, tmp_path, probe_timeout_seconds=0.1) as plane,
+        control_plane(shared_redis.url, tmp_path, probe_timeout_seconds=0.3) as plane,
         scripted_engine() as engine,
     ):
-        await plane.register(engine, engine_id="e1")
+        await plane.register(engine, engine_id="e1", model_id="tiny")
+        await plane.until("e1", "READY")
         engine.health = None
 
         assert (await plane.until("e1", "ERROR")).state == "ERROR"
@@ -87,14 +89,13 @@ async def test_one_dead_engine_does_not_hold_up_the_others(plane: ControlPlane) 
 async def test_an_engine_that_never_comes_up_is_an_error_in_the_end(
     redis: Redis, shared_redis: RedisServer, tmp_path: Path
 ) -> None:
-    async with control_plane(shared_redis.url, tmp_path, start_seconds=0.6) as plane:
+    async with control_plane(shared_redis.url, tmp_path, start_seconds=1.5) as plane:
         body = {"host": "127.0.0.1", "port": 9, "engine_id": "never", "model_id": "m"}
-        await plane.ask("POST", f"{BASE}/register", json=body)
-        starting = await plane.engine("never")
+        _, starting = await plane.ask("POST", f"{BASE}/register", json=body)
         failed = await plane.until("never", "ERROR")
 
-    assert starting.state == "STARTING"
-    assert failed.uptime_seconds >= 0.6
+    assert starting["state"] == "STARTING"
+    assert failed.uptime_seconds >= 1.5
 
 
 async def test_probes_change_no_version(plane: ControlPlane) -> None:
@@ -369,14 +370,25 @@ async def test_five_hundred_engines_are_probed_without_falling_behind(
             await registry.swap(old=None, new=structs.replace(record, engine_id=f"e{number}"))
         env = {"SAGE_CONTROL_PLANE_PROBE_SECONDS": "2", "SAGE_CONTROL_PLANE_LEASE_SECONDS": "4"}
         async with process(shared_redis.url, tmp_path, **env) as (plane, _):
-            await asyncio.sleep(5.5)  # the third round is about to be over
-            engines = await plane.engines()
-            now = time.time()
-            ages = [now - one.last_heartbeat.timestamp() for one in engines if one.last_heartbeat]
 
-    assert len(ages) == len(engines) == 500
-    assert {one.state for one in engines} == {"READY"}
-    assert max(ages) < 4.0, "a round was left out"
+            async def oldest() -> float:
+                """How long ago that engine was seen whose sighting is the oldest."""
+                engines = await plane.engines()
+                now = time.time()
+                ages = [now - one.last_heartbeat.timestamp() for one in engines if one.last_heartbeat]
+                assert len(engines) == 500
+                assert {one.state for one in engines} == {"READY"}
+                return max(ages) if len(ages) == 500 else math.inf
+
+            async def kept_up() -> bool | None:
+                """For two rounds in a row: on a busy machine another may have been late."""
+                for _ in range(8):
+                    if await oldest() >= 4.0:
+                        return None
+                    await asyncio.sleep(0.5)
+                return True
+
+            assert await eventually(kept_up), "rounds are left out again and again"
 
 
 async def test_an_engine_s_own_load_is_shown_and_changes_no_version(plane: ControlPlane, redis: Redis) -> None:

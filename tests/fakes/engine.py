@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.cluster import free_port
+from tests.fakes.cluster import free_port, stopped
 
 OVERTAKEN_SECONDS = 0.1
 """How long what was said has to arrive before the connection is reset: a reset overtakes it."""
@@ -122,7 +122,7 @@ class FakeEngine:
         """Its open connections are cut."""
         if self._runner is not None:
             runner, self._runner = self._runner, None
-            await runner.cleanup()
+            await stopped(runner)
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 1024 * 1024)

@@ -12,7 +12,7 @@ from aiohttp import ClientSession, web
 
 from sage_cli import binaries, front_door
 from sage_cli.front_door import FrontDoor
-from tests.fakes.cluster import accepts, free_port
+from tests.fakes.cluster import accepts, free_port, stopped
 
 NAMES = tuple(front_door.SERVICES)
 
@@ -49,7 +49,7 @@ async def listening(handler: web.Application | Echo, port: int = 0) -> AsyncGene
         await web.TCPSite(runner, "127.0.0.1", port).start()
         yield port
     finally:
-        await runner.cleanup()
+        await stopped(runner)
 
 
 @asynccontextmanager

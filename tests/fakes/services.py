@@ -1,6 +1,7 @@
 """The services beside chat-gateway, as far as it calls them, on one real socket: made from the contracts."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,12 +29,13 @@ from tests.fakes.turns import NOW, FakeTurns
 class FakeServices:
     """
     `failing` holds, by service (`store`, `indexer`, `control`), the error its routes answer now; `turns` is how
-    session-store takes them, and `sessions` what it holds of the branch that each began with.
+    session-store takes them, and `sessions` what it holds of the branch that each began with. `failed` counts by service.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.failing: dict[str, SageError] = {}
+        self.failed: Counter[str] = Counter()
         self.fleet = Fleet(version=1, engines=[])
         self.found = Found(passages=[], evidence=False, reason="there is no index")
         self.searches: list[SearchRequest] = []
@@ -76,6 +78,7 @@ class FakeServices:
 
     def fail(self, service: str) -> None:
         if (error := self.failing.get(service)) is not None:
+            self.failed[service] += 1
             raise error
 
     def messages(self, session_id: str) -> list[Message]:

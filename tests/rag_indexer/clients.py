@@ -1,7 +1,7 @@
 """The service as an operator calls it, over a real socket and real Edge."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -48,20 +48,26 @@ class Client:
             await asyncio.sleep(0.005)
         return found
 
-    async def events(self, collection: str | None = None) -> list[BuildEvent]:
-        """All frames, to the end of the stream."""
+    async def events(
+        self, collection: str | None = None, *, heard: Callable[[], object] = lambda: None
+    ) -> list[BuildEvent]:
+        """All frames, to the end of the stream; `heard` is called when one has come."""
         query = f"?collection={collection}" if collection else ""
+        cutter, found = sse.Frames(), list[BuildEvent]()
         async with self.http.get(f"{self.url}/admin/index/events{query}") as response:
             assert (response.status, response.content_type) == (200, "text/event-stream")
-            frames = sse.Frames().feed(await response.read())
-        found = [sse.data(frame) for frame in frames]
-        return [msgspec.json.decode(data, type=BuildEvent) for data in found if data is not None]
+            async for piece in response.content.iter_any():
+                told = [sse.data(frame) for frame in cutter.feed(piece)]
+                found += [msgspec.json.decode(data, type=BuildEvent) for data in told if data is not None]
+                if found:
+                    heard()
+        return found
 
     async def held(self, **body: object) -> "asyncio.Task[tuple[int, Any]]":
         """A build that is under way and stays so until the encoder is released."""
         self.desk.encoder.hold()
         task = asyncio.create_task(self.build(**body))
-        assert await asyncio.to_thread(self.desk.encoder.reached.wait, 10)
+        assert await asyncio.to_thread(self.desk.encoder.reached.wait, 60)
         return task
 
 

@@ -117,7 +117,7 @@ class WordsEncoder:
         self.encoded += texts
         if any("\n" in text for text in texts):  # a passage: questions of one line are not held
             self.reached.set()
-            assert self._go.wait(30), "held for too long"
+            assert self._go.wait(120), "held for too long"
         if self.fails_after is not None and len(self.encoded) > self.fails_after:
             raise EncoderAway("the encoder is away")
         if self.fails_with is not None:
@@ -218,7 +218,7 @@ class Desk:
 
     async def looked_at(self) -> None:
         """The build with which watching begins has ended, and nothing was to be done."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not self.tally.builds["already_exists"]:
                 await asyncio.sleep(0.005)
 

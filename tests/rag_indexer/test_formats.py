@@ -52,7 +52,7 @@ async def test_bad_files_are_named_and_the_others_are_found(tmp_path: Path) -> N
         source_dir=str(docs),
         data_dir=str(tmp_path / "data"),
         build_at_start=False,
-        parser_seconds=2,
+        parser_seconds=4,
         parser_processes=2,
     )
     async with assemble(config, CollectorRegistry()) as parts:

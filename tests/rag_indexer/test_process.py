@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Indexer:
     def ask(self, method: str, path: str, body: object = None) -> Any:
         url = f"http://127.0.0.1:{self.port}{path}"
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=60) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=150) as response:
             return json.load(response)
 
     def logged(self) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ class Indexer:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
     def until(self, claim: Any) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
                 if claim():
@@ -69,9 +69,10 @@ class Indexer:
             return
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
         for member in family if number == signal.SIGKILL else family[:1]:
-            member.send_signal(number)
-        self.process.wait(20)
-        psutil.wait_procs(family, timeout=20)
+            with suppress(psutil.NoSuchProcess):  # a child ends with its parent
+                member.send_signal(number)
+        self.process.wait(60)
+        psutil.wait_procs(family, timeout=60)
         self.process = None
 
 
@@ -87,7 +88,7 @@ def indexer(folder: Path, **variables: str) -> Generator[Indexer]:
 
 def refused(folder: Path, **variables: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "rag_indexer"]
-    ended = subprocess.run(command, env=Indexer(folder, **variables).env, capture_output=True, timeout=30, check=False)
+    ended = subprocess.run(command, env=Indexer(folder, **variables).env, capture_output=True, timeout=120, check=False)
     return ended.returncode, ended.stderr.decode()
 
 

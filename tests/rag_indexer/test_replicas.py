@@ -66,7 +66,7 @@ async def test_while_one_builds_the_other_is_told_so_and_harms_nothing(desks: tu
     one, other = desks
     one.encoder.hold()
     building = asyncio.create_task(build(one))
-    assert await asyncio.to_thread(one.encoder.reached.wait, 10)
+    assert await asyncio.to_thread(one.encoder.reached.wait, 60)
     with pytest.raises(
         BuildRunning, match=r"^build \w+ is under way in .*, another rag-indexer, since .*: scanning, 0 of"
     ):
@@ -104,12 +104,13 @@ async def test_a_rebuild_by_one_is_never_a_gap_for_the_other(desks: tuple[Desk, 
             await asyncio.sleep(0)  # the client in memory never waits for anything by itself
 
     searchers = [asyncio.create_task(searching()) for _ in range(4)]
-    for _ in range(3):
+    builds = 0
+    while builds < 3 or len(found) < 20:
         await build(one, force_rebuild=True)
+        builds += 1
     done.set()
     await asyncio.gather(*searchers)
 
-    assert len(found) > 10
     assert set(map(tuple, found)) == {("zebra.md",)}
 
 
@@ -118,7 +119,7 @@ async def test_a_rebuild_that_one_left_is_finished_by_the_other(desks: tuple[Des
     written(one.docs, {f"{number:03}.md": f"# {number}\nIt is {number}.\n" for number in range(200)})
     one.encoder.hold()
     building = asyncio.create_task(build(one))
-    assert await asyncio.to_thread(one.encoder.reached.wait, 10)
+    assert await asyncio.to_thread(one.encoder.reached.wait, 60)
     one.encoder.fails_after = 100
     one.encoder.release()
     await asyncio.wait([building])
@@ -147,7 +148,7 @@ async def test_what_one_has_deleted_the_other_watches_no_more(desks: tuple[Desk,
     await one.builds.delete()
     told = other.watching.told(None, await other.builds.status())
     other.watcher.change()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while other.watcher.following:
             await asyncio.sleep(0)
 
@@ -161,11 +162,11 @@ async def test_what_one_has_made_of_another_folder_the_other_follows_there(desks
     await other.looked_at()
     await build(one, source_dir="deep")
     other.watcher.change()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while other.watcher.following:
             await asyncio.sleep(0)
     await other.watching.begin_all()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(other.watcher.watched) < 2:
             await asyncio.sleep(0)
 

@@ -81,7 +81,7 @@ async def gone(http: aiohttp.ClientSession, model: str) -> bool:
     return not await served(http, model)
 
 
-async def until(true: Callable[[], Awaitable[bool]], *, seconds: float = 15) -> None:
+async def until(true: Callable[[], Awaitable[bool]], *, seconds: float = 60) -> None:
     """Ask again until it is so; TimeoutError when it is not in time."""
     async with asyncio.timeout(seconds):
         while True:

@@ -28,7 +28,7 @@ POSTS = sorted(
         if call.method == "POST" and call.request is not Empty and not call.path.startswith("/internal")
     }
 )
-LIMIT = aiohttp.ClientTimeout(total=20)
+LIMIT = aiohttp.ClientTimeout(total=60)
 
 
 WITH_AN_ID = sorted(

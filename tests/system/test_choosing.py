@@ -57,7 +57,7 @@ async def test_an_engine_killed_under_load_costs_no_request(shared_redis: RedisS
         gateway(shared_redis, dying, *others) as gate,
     ):
         load = asyncio.create_task(asked_at_once(gate, clients=50, each=10))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while sum(len(engine.seen) for engine in others) < 150:
                 await asyncio.sleep(0.01)
         process.kill()
@@ -74,7 +74,7 @@ async def test_an_engine_that_was_stopped_is_left_after_the_first_byte_limit_and
     well = FakeEngine(script=Script(words=("well",)))
     async with (
         engine_process("--words", "hung") as (hung, process),
-        gateway(shared_redis, hung, well, first_byte_seconds=0.3, policy="round_robin") as gate,
+        gateway(shared_redis, hung, well, first_byte_seconds=2.0, policy="round_robin") as gate,
     ):
         await asked_at_once(gate, clients=8, each=10)
         os.kill(process.pid, signal.SIGSTOP)
@@ -87,7 +87,7 @@ async def test_an_engine_that_was_stopped_is_left_after_the_first_byte_limit_and
     assert {(answer.status, answer.text, answer.done) for answer in answers} == {(200, "well", True)}
     receipts = [answer.headers["X-Sage-Receipt"] for answer in answers]
     assert max(len(json.loads(receipt)["attempts"]) for receipt in receipts) == 2, receipts[:9]
-    assert seconds < 3
+    assert seconds < 3 * 2.0, "it was waited for each time"
     candidates = json.loads(last.headers["X-Sage-Receipt"])["candidates"]
     assert {one["engine_id"]: one["excluded"] for one in candidates} == {"e0": "ejected", "e1": None}
 
@@ -117,7 +117,7 @@ async def test_sessions_land_where_their_prefix_is_and_no_engine_is_hot(shared_r
             return number % 10, chosen(await gate.chat(messages=messages, headers=EXPLAIN))
 
         running = asyncio.gather(*(session(number) for number in range(200)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while sum(len(engine.seen) for engine in engines) < 200:
                 await asyncio.sleep(0.02)
         for engine in engines:
@@ -164,7 +164,7 @@ async def test_who_waits_in_line_is_served_in_order_and_who_leaves_is_gone(share
 async def test_who_waited_for_nothing_is_told_when_to_come_again(shared_redis: RedisServer) -> None:
     engine = FakeEngine(script=Script(words=("x",)))
     engine.gate.clear()
-    settings: dict[str, Any] = {"queue_seconds": 0.3, "queue_length": 2}
+    settings: dict[str, Any] = {"queue_seconds": 1.5, "queue_length": 2}
     async with gateway(shared_redis, engine, known={"max_concurrent_requests": 1}, **settings) as gate:
         first = asyncio.create_task(gate.chat("first"))
         await within(engine.asked)

@@ -16,7 +16,7 @@ from tests.fakes.engine import FakeEngine, fake_engine
 from tests.fakes.stack import Stack
 from tests.system.conftest import Registered, gone, served, until
 
-BUSY_SECONDS = 2.0
+BUSY_SECONDS = 4.0
 """What a machine that does other things as well may add to a time."""
 
 SERVICES = ("chat-gateway", "session-store", "rag-indexer", "control-plane")
@@ -43,7 +43,7 @@ async def killed(stack: Stack, name: str) -> None:
     async def replaced() -> bool:
         return await asyncio.to_thread(stack.pid, name) not in {before, 0}
 
-    await until(replaced, seconds=30)
+    await until(replaced)
 
 
 async def healthy(http: aiohttp.ClientSession) -> bool:
@@ -60,7 +60,7 @@ async def test_what_is_killed_comes_back_and_the_session_goes_on(
     await chat(client, engine.model, "My name is Ada.", session_id=session)
 
     await killed(stack, name)
-    await until(lambda: healthy(http), seconds=30)
+    await until(lambda: healthy(http))
     await chat(client, engine.model, "What is my name?", session_id=session)
 
     assert [one["content"] for one in engine.seen[-1].body["messages"]] == [
@@ -77,7 +77,7 @@ async def test_a_killed_worker_comes_back_without_its_parent_dying(
     parent = stack.pid(name)
     (worker,) = [child for child in psutil.Process(parent).children() if "tracker" not in str(child.cmdline())]
     worker.kill()
-    await until(lambda: healthy(http), seconds=30)
+    await until(lambda: healthy(http))
 
     assert stack.pid(name) == parent
     assert not worker.is_running()
@@ -102,7 +102,7 @@ async def test_a_chat_without_a_session_does_not_notice(
 
     talking = asyncio.create_task(talk())
     await killed(stack, name)
-    await until(lambda: healthy(http), seconds=30)
+    await until(lambda: healthy(http))
     ended.set()
 
     assert await talking > 0
@@ -116,14 +116,14 @@ async def test_a_chat_with_a_session_is_told_that_the_store_is_away(
     valkey.suspend()
     try:
         asked = len(engine.seen)
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(10):
             with pytest.raises(openai.InternalServerError) as caught:
                 await chat(client, engine.model, "Hi", session_id="away")
-        async with asyncio.timeout(4), http.get("/sessions") as response:
+        async with asyncio.timeout(8), http.get("/sessions") as response:
             listed = response.status, response.headers.get("Retry-After"), (await response.json())["error"]["code"]
     finally:
         valkey.resume()
-    await until(lambda: healthy(http), seconds=30)
+    await until(lambda: healthy(http))
 
     assert (caught.value.status_code, caught.value.code) == (503, "store_unavailable")
     assert caught.value.response.headers["Retry-After"]
@@ -145,7 +145,7 @@ async def test_the_assistant_answers_without_documents_while_retrieval_is_away(
     finally:
         for process in reversed(hung):
             process.resume()
-    await until(lambda: healthy(http), seconds=30)
+    await until(lambda: healthy(http))
 
     context = answer.choices[0].message.to_dict()["context"]
     assert isinstance(context, dict)
@@ -156,16 +156,20 @@ async def test_the_assistant_answers_without_documents_while_retrieval_is_away(
 async def test_streams_finish_when_a_service_is_told_to_stop(
     stack: Stack, http: aiohttp.ClientSession, client: openai.AsyncOpenAI, engine: FakeEngine
 ) -> None:
+    parent = await asyncio.to_thread(stack.pid, "chat-gateway")
+    engine.gate.clear()
+    engine.let(1)
     engine.then(words=tuple(f" {number}" for number in range(12)), delay=0.1)
     stream = await client.chat.completions.create(
         model=engine.model, messages=[{"role": "user", "content": "Count"}], stream=True
     )
     frames = aiter(stream)
     heard = (await anext(frames)).choices[0].delta.content or ""
-    os.kill(stack.pid("chat-gateway"), signal.SIGTERM)
+    os.kill(parent, signal.SIGTERM)
+    engine.gate.set()
     async for chunk in frames:
         heard += chunk.choices[0].delta.content or ""
-    await until(lambda: healthy(http), seconds=30)
+    await until(lambda: healthy(http))
 
     assert heard == "".join(f" {number}" for number in range(12))
 
@@ -185,12 +189,12 @@ async def test_a_dead_engine_is_an_error_within_seven_seconds_and_back_within_th
 
         await engine.stop()
         began = time.monotonic()
-        await until(lambda: is_in("ERROR"), seconds=30)
+        await until(lambda: is_in("ERROR"))
         until_error = time.monotonic() - began
         await until(lambda: gone(http, model))
         await engine.start(port)
         began = time.monotonic()
-        await until(lambda: is_in("READY"), seconds=30)
+        await until(lambda: is_in("READY"))
         await until(lambda: served(http, model))
         until_back = time.monotonic() - began
 

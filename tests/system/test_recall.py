@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
-import pytest
 from prometheus_client import CollectorRegistry
 
 from rag_indexer.app import assemble as rag_indexer
@@ -52,7 +51,7 @@ async def store(redis: RedisServer, indexer_url: str, backend: Backend) -> Async
     registry = CollectorRegistry()
     config = Settings(redis_url=redis.url, memory_backend=backend, max_dialogs=WINDOW, indexer_url=indexer_url)
     async with serve(create_app(assemble(config, registry), registry)) as url, aiohttp.ClientSession() as http:
-        yield ServiceClient(http, url, name="session-store", timeout=10), url
+        yield ServiceClient(http, url, name="session-store", timeout=60), url
 
 
 async def talked(client: ServiceClient, session_id: str, talk: Talk) -> None:
@@ -72,7 +71,7 @@ async def talked(client: ServiceClient, session_id: str, talk: Talk) -> None:
 async def remembered(url: str) -> None:
     """Once every turn has been remembered."""
     wanted = 'sage_session_store_memory_work_total{outcome="done",work="remember"} 60.0'
-    async with aiohttp.ClientSession() as http, asyncio.timeout(30):
+    async with aiohttp.ClientSession() as http, asyncio.timeout(60):
         while True:
             async with http.get(f"{url}/metrics") as response:
                 if wanted in await response.text():
@@ -137,7 +136,6 @@ def printed(rows: list[Row]) -> None:
             print("   missed:", *(fact.asked for fact in one.missed), sep="\n     ")
 
 
-@pytest.mark.timeout(240)
 async def test_each_memory_finds_what_is_in_its_reach(shared_redis: RedisServer, tmp_path: Path) -> None:
     async with indexer(tmp_path) as indexer_url:
         rows = [await row(shared_redis, indexer_url, talk, backend) for talk in TALKS for backend in BACKENDS]

@@ -188,14 +188,14 @@ async def test_a_rebuild_leaves_no_gap(http: aiohttp.ClientSession, collection: 
     write(tmp_path, DOCS | {f"more/{number}.md": f"# Page {number}\n\nFiller {number}.\n" for number in range(200)})
     await build(http, tmp_path, collection)
     search = {"query": "harbour master of Quillport", "collection": collection}
-    building = asyncio.create_task(build(http, tmp_path, collection, force_rebuild=True))
-    found = []
-    while not building.done():
-        async with http.post("/v1/retrieval/search", json=search) as response:
-            found.append((response.status, bool((await response.json())["passages"])))
-    await building
+    found = list[tuple[int, bool]]()
+    while len(found) < 10:
+        building = asyncio.create_task(build(http, tmp_path, collection, force_rebuild=True))
+        while not building.done():
+            async with http.post("/v1/retrieval/search", json=search) as response:
+                found.append((response.status, bool((await response.json())["passages"])))
+        await building
 
-    assert len(found) > 3
     assert set(found) == {(200, True)}
 
 
@@ -307,7 +307,7 @@ async def test_ctrl_c_gives_a_build_up_and_leaves_the_index_that_was_there(
     )
     await until(lambda: is_building(http, collection))
     process.send_signal(signal.SIGINT)
-    _, told = await asyncio.wait_for(process.communicate(), 30)
+    _, told = await asyncio.wait_for(process.communicate(), 60)
     async with http.get("/admin/index/status", params={"collection": collection}) as response:
         status = await response.json()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
@@ -33,6 +33,9 @@ CLUSTER_CONNECTIONS = 256
 LISTENERS = 8
 """Connections to each node beside those, for pub/sub."""
 
+STEP_SECONDS = 0.2
+"""The budget is counted in steps: one in which the process stood still is no longer than another."""
+
 SENTINEL_SECONDS = 0.3
 """In which a Sentinel must answer."""
 
@@ -45,8 +48,8 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
 
     redis-py waits without limit by default: a hung server would hold every request. One repeat on a fresh connection
     hides a restart of the server, a failover, a slot that has moved; commands that are not safe to repeat must be
-    scripts that recognise a repeat. Callers past `max_connections` wait their turn, at most a second: redis-py's usual
-    pool would refuse them at once.
+    scripts that recognise a repeat. Callers past `max_connections` wait their turn, while `reached` lets them:
+    redis-py's usual pool would refuse them at once.
     """
     servers = servers_of(url)
     options: dict[str, Any] = {
@@ -58,7 +61,7 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
     if servers.topology == "cluster":
         return _cluster(servers, options)
     options |= {
-        "timeout": 1.0,
+        "timeout": 5.0,
         "retry": Retry(ConstantBackoff(0.05), 1),
         "retry_on_error": [RedisConnectionError],
         "max_connections": max_connections,
@@ -170,10 +173,35 @@ async def reached() -> AsyncGenerator[None]:
     several: connect, greet, repeat.
     """
     try:
-        async with asyncio.timeout(BUDGET_SECONDS):
-            yield
+        async with asyncio.timeout(None) as limit:
+            with closing(_Budget(limit, BUDGET_SECONDS)):
+                yield
     except FAILURES as error:
         raise _meaning(error) from error
+
+
+class _Budget:
+    """
+    Ends `limit` after so long.
+
+    A machine that stood still for a moment is not a Redis that is away: that moment does not count.
+    """
+
+    def __init__(self, limit: asyncio.Timeout, seconds: float) -> None:
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._steps = round(seconds / STEP_SECONDS)
+        self._timer = self._loop.call_later(STEP_SECONDS, self._step)
+
+    def _step(self) -> None:
+        self._steps -= 1
+        if self._steps:
+            self._timer = self._loop.call_later(STEP_SECONDS, self._step)
+        else:
+            self._limit.reschedule(self._loop.time())
+
+    def close(self) -> None:
+        self._timer.cancel()
 
 
 def _meaning(error: Exception) -> StoreUnavailable:

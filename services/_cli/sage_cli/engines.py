@@ -65,9 +65,9 @@ def _demo() -> Choice:
     return Choice(told, models=(demo_engine.MODEL, demo_engine.EMBEDDING_MODEL), demo=True)
 
 
-async def running(ports: dict[str, int], *, own_port: int) -> Sequence[Found]:
-    """The engines that answer on these ports of this machine, within half a second."""
-    timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
+async def running(ports: dict[str, int], *, own_port: int, seconds: float = LOOK_SECONDS) -> Sequence[Found]:
+    """The engines that answer on these ports of this machine in time."""
+    timeout = aiohttp.ClientTimeout(total=seconds)
     async with aiohttp.ClientSession(timeout=timeout) as http:
         asked = [_asked(http, name, port) for name, port in ports.items() if port != own_port]
         return [found for found in await asyncio.gather(*asked) if found is not None]

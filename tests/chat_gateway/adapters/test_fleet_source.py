@@ -13,14 +13,14 @@ from tests.fakes.redis_server import RedisServer, redis_server
 
 async def becomes(gate: Gateway, *models: str) -> None:
     """Return when the gateway serves these models."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while [one["id"] for one in (await gate.get("/v1/models")).body["data"]] != [*models, "sage-default"]:
             await asyncio.sleep(0.02)
 
 
 async def listens(gate: Gateway) -> None:
     """Return when the gateway hears hints."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not (await gate.redis.pubsub_numsub(FLEET_CHANNEL))[0][1]:
             await asyncio.sleep(0.02)
 

@@ -20,6 +20,12 @@ QUICK = Patience(connect=0.2, first_byte=0.5, idle=0.4, answer=0.5, ping=0.1)
 @pytest.fixture
 async def engines() -> AsyncIterator[OpenAIEngines]:
     async with engine_session() as http:
+        yield OpenAIEngines(http, Patience())
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[OpenAIEngines]:
+    async with engine_session() as http:
         yield OpenAIEngines(http, QUICK)
 
 
@@ -40,9 +46,9 @@ async def test_a_stream_is_read_to_its_end(engines: OpenAIEngines) -> None:
     assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
 
 
-async def test_silence_is_told_as_empty_pieces_and_then_as_an_error(engines: OpenAIEngines) -> None:
+async def test_silence_is_told_as_empty_pieces_and_then_as_an_error(impatient: OpenAIEngines) -> None:
     async with fake_engine(script=Script(silent_after=1)) as engine:
-        answer = await engines.open(target(engine.url), "/chat/completions", BODY, streamed=True)
+        answer = await impatient.open(target(engine.url), "/chat/completions", BODY, streamed=True)
         assert not isinstance(answer, Whole)
         pieces: list[bytes] = []
         with pytest.raises(IdleTimeout, match="silent for"):
@@ -65,7 +71,7 @@ async def test_an_address_that_is_none_refuses(engines: OpenAIEngines, url: str)
         await engines.open(target(url), "/chat/completions", BODY, streamed=True)
 
 
-async def test_a_host_that_never_accepts_is_given_up_soon(engines: OpenAIEngines) -> None:
+async def test_a_host_that_never_accepts_is_given_up_soon(impatient: OpenAIEngines) -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -75,7 +81,7 @@ async def test_a_host_that_never_accepts_is_given_up_soon(engines: OpenAIEngines
             one.setblocking(False)
             one.connect_ex(address)
         with pytest.raises(ConnectTimeout, match="no connection"):
-            await engines.open(target(f"http://127.0.0.1:{address[1]}"), "/chat/completions", BODY, streamed=True)
+            await impatient.open(target(f"http://127.0.0.1:{address[1]}"), "/chat/completions", BODY, streamed=True)
         for one in waiting:
             one.close()
 
@@ -132,11 +138,11 @@ async def test_a_whole_answer_in_time(engines: OpenAIEngines) -> None:
 @pytest.mark.parametrize(("streamed", "error"), [(True, FirstByteTimeout), (False, RequestTimeout)])
 @pytest.mark.slow
 async def test_an_engine_that_says_nothing_is_given_up(
-    engines: OpenAIEngines, streamed: bool, error: type[SageError]
+    impatient: OpenAIEngines, streamed: bool, error: type[SageError]
 ) -> None:
     async with fake_engine(script=Script(silent_after=0)) as engine:
         with pytest.raises(error, match=r"within 0\.5 s"):
-            await engines.open(target(engine.url), "/chat/completions", BODY, streamed=streamed)
+            await impatient.open(target(engine.url), "/chat/completions", BODY, streamed=streamed)
         await within(engine.left)
 
 

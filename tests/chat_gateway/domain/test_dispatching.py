@@ -34,13 +34,13 @@ def refusing(status: int) -> Whole:
 
 
 class Scene:
-    def __init__(self, **answers: Scripted) -> None:
+    def __init__(self, queue_seconds: float = 30.0, /, **answers: Scripted) -> None:
         self.engines = ScriptedEngines(**answers)
         self.meter = CountingMeter()
         self.fleet = fleet_of(*(engine(name) for name in answers if name != "upstream"))
         self.loads = Loads()
         self.chooser = Chooser(self.fleet, self.loads, "least_busy")
-        self.lines = Lines(longest=2, seconds=0.1)
+        self.lines = Lines(longest=2, seconds=queue_seconds)
         self.dispatch = Dispatch(
             self.fleet, self.engines, self.meter, loads=self.loads, chooser=self.chooser, lines=self.lines
         )
@@ -219,7 +219,7 @@ async def test_a_request_waits_while_every_engine_is_at_its_limit() -> None:
     scene.fleet.replace(wire.Fleet(version=2, engines=[engine("a", limit=1)]))
     free = scene.loads.take("a")
     waiting = asyncio.create_task(scene.open())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.001)
     asked = list(scene.engines.asked)
     free()
     opened = await waiting
@@ -229,7 +229,7 @@ async def test_a_request_waits_while_every_engine_is_at_its_limit() -> None:
 
 
 async def test_who_waited_too_long_is_told_when_to_come_again() -> None:
-    scene = Scene(a=GOOD)
+    scene = Scene(0.1, a=GOOD)
     scene.fleet.replace(wire.Fleet(version=2, engines=[engine("a", limit=1)]))
     scene.loads.take("a")
     with pytest.raises(EnginesBusy) as busy:
@@ -239,7 +239,7 @@ async def test_who_waited_too_long_is_told_when_to_come_again() -> None:
 
 
 async def test_one_more_than_may_wait_is_told_at_once() -> None:
-    scene = Scene(a=GOOD)
+    scene = Scene(0.1, a=GOOD)
     scene.fleet.replace(wire.Fleet(version=2, engines=[engine("a", limit=1)]))
     scene.loads.take("a")
     told = await asyncio.gather(*(scene.open() for _ in range(3)), return_exceptions=True)

@@ -25,7 +25,7 @@ DEAD = (
 
 async def until_asked(engine: FakeEngine) -> AsyncIterator[None]:
     """Goes round until the engine has been asked, at least once: which of two equals is chosen is left to chance."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         yield
         while not engine.seen:
             yield
@@ -127,7 +127,7 @@ async def test_a_model_without_ready_engine_says_what_to_run(
 
 async def fleet_is_known(gate: Gateway) -> None:
     """The gateway has heard of the fleet as it is now: it has one engine, that is not READY."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await gate.chat(model="sleepy")).status == 404:
             await gate.hint()
 

@@ -75,12 +75,12 @@ async def test_the_result_of_a_call_is_answered_from_what_its_question_found(sha
 
 async def test_a_busy_session_refuses_without_waiting_for_the_search(shared_redis: RedisServer) -> None:
     engine = FakeEngine()
-    async with gateway(shared_redis, engine) as gate:
+    async with gateway(shared_redis, engine, rag_seconds=300) as gate:
         engine.gate.clear()
         first = asyncio.create_task(gate.chat(session_id="s1"))
         await within(engine.asked)
         gate.services.search_gate.clear()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             refused = await gate.chat(session_id="s1", rag=True, on_conflict="reject")
         engine.gate.set()
         gate.services.search_gate.set()

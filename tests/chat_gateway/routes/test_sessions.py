@@ -164,7 +164,7 @@ async def test_a_turn_that_was_not_stored_is_told(shared_redis: RedisServer) -> 
 
 
 async def within_all(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not is_so():
             await asyncio.sleep(0.01)
 

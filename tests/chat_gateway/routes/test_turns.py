@@ -1,7 +1,6 @@
 """Turns that meet: two at once, one repeated, one that comes too late, one whose client has left."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -283,11 +282,11 @@ async def test_without_a_session_named_a_message_has_none_to_repeat(shared_redis
 async def test_a_turn_is_held_for_as_long_as_it_is_answered(shared_redis: RedisServer) -> None:
     engine = FakeEngine()
     async with gateway(shared_redis, engine) as gate, gateway(shared_redis, beside=gate) as other:
-        gate.services.turns.lease_seconds = 0.3
+        gate.services.turns.lease_seconds = 1.5
         first = await under_way(gate, engine, stream=True)
         second = asyncio.create_task(other.chat("second", session_id="s1"))
-        async with asyncio.timeout(5):
-            while len(gate.services.turns.renewed) < 5:
+        async with asyncio.timeout(30):
+            while len(gate.services.turns.renewed) < 4:
                 await asyncio.sleep(0.01)
         assert len(engine.seen) == 1
         engine.gate.set()
@@ -334,7 +333,7 @@ async def test_who_leaves_while_waiting_gives_the_place_up(shared_redis: RedisSe
     engine = FakeEngine()
     async with gateway(shared_redis, engine) as gate:
         first = await under_way(gate, engine)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             leaving = asyncio.create_task(gate.chat("second", session_id="s1"))
             await gate.services.turns.asked_to_wait.wait()
             leaving.cancel()
@@ -418,14 +417,12 @@ async def test_a_chat_without_a_session_does_not_notice_a_store_that_hangs(share
         hanging = [asyncio.create_task(gate.chat(session_id=f"s{number}")) for number in range(120)]
         while len(gate.services.turns.opened) < 120:
             await asyncio.sleep(0.005)
-        began = time.monotonic()
         answer = await gate.chat("hello", rag=True)
-        seconds = time.monotonic() - began
+        still_hanging = sum(not one.done() for one in hanging)
         gate.services.turns.open_gate.set()
         await asyncio.gather(*hanging)
 
-    assert answer.status == 200
-    assert seconds < 2
+    assert (answer.status, still_hanging) == (200, 120)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import pytest
 from control_plane.adapters.local_ports import LocalPorts
 from sage_chassis import ports
 from sage_contracts.errors import Conflict
+from tests.fakes.cluster import free_port
 
 HOST = "127.0.0.1"
 
@@ -12,7 +13,7 @@ HOST = "127.0.0.1"
 @pytest.fixture
 def five(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Five free ports, and no others to try."""
-    found = [port for port in ports.candidates() if LocalPorts().is_free(HOST, port)][:5]
+    found = [free_port() for _ in range(5)]
     monkeypatch.setattr(ports, "candidates", lambda: iter(found))
     return found
 

@@ -65,7 +65,7 @@ async def test_a_process_that_could_not_be_found_again_is_not_left_behind(
     with pytest.raises(LaunchFailed):
         await launcher.start("e1", Line(tuple(SLEEPS), {}))
 
-    assert not [child for child in psutil.Process().children() if child.cmdline() == SLEEPS]
+    assert not [child for child in psutil.Process().children() if alive(child.pid) and child.cmdline() == SLEEPS]
 
 
 async def test_nothing_is_started_twice(launcher: ProcessLauncher) -> None:

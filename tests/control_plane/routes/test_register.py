@@ -161,11 +161,14 @@ async def test_a_gateway_is_no_engine(plane: ControlPlane) -> None:
 
 
 @pytest.mark.slow
-async def test_an_engine_that_never_answers_is_refused_in_time(plane: ControlPlane) -> None:
+async def test_an_engine_that_never_answers_is_refused_in_time(shared_redis: RedisServer, tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        async with asyncio.timeout(3):
+        async with (
+            control_plane(shared_redis.url, tmp_path, probe_timeout_seconds=0.5) as plane,
+            asyncio.timeout(10),
+        ):
             status, told = await plane.ask(
                 "POST", REGISTER, json={"host": "127.0.0.1", "port": silent.getsockname()[1]}
             )

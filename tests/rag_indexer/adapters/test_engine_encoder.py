@@ -33,7 +33,7 @@ def lengths(engine: FakeEngine) -> list[int]:
 
 
 async def seen(engine: FakeEngine, requests: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(engine.seen) < requests:
             engine.asked.clear()
             await engine.asked.wait()

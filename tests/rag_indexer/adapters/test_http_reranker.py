@@ -9,7 +9,7 @@ from aiohttp import web
 
 from rag_indexer.adapters.http_reranker import http_reranker
 from rag_indexer.domain.reranking import RerankerAway
-from tests.fakes.cluster import free_port
+from tests.fakes.cluster import free_port, stopped
 
 TEXTS = ["one", "two", "three"]
 BEST_LAST = [{"index": 2, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.2}, {"index": 1, "score": 0.1}]
@@ -47,7 +47,7 @@ async def serving(answer: Any, *, status: int = 200, wants: str = "documents") -
     try:
         yield server
     finally:
-        await runner.cleanup()
+        await stopped(runner)
 
 
 @pytest.mark.parametrize("path", ["", "/", "/rerank", "/v1/rerank", "/v1"])

@@ -38,15 +38,25 @@ async def pool() -> AsyncIterator[ParserPool]:
 
 
 def children() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.is_running() and any("parser_child" in word for word in child.cmdline())
-    ]
+    return [child for child in psutil.Process().children() if is_parser(child)]
+
+
+def is_parser(child: psutil.Process) -> bool:
+    try:
+        return any("parser_child" in word for word in child.cmdline())
+    except psutil.NoSuchProcess:  # it has just ended
+        return False
+
+
+def has_worked(child: psutil.Process, seconds: float) -> bool:
+    try:
+        return child.cpu_times().user > seconds
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -156,7 +166,7 @@ def pdf_bomb() -> bytes:
 async def test_a_file_made_to_do_harm_is_refused_by_name_or_read_in_time_and_the_next_is_read(
     path: str, data: Callable[[], bytes], told: str | None
 ) -> None:
-    async with parser_pool(limits(seconds=2)) as pool:
+    async with parser_pool(limits(seconds=5)) as pool:
         try:
             await pool.parse(path, data())
             why = None
@@ -198,14 +208,14 @@ async def test_the_system_ends_what_takes_too_much_of_the_processor() -> None:
 
 
 async def test_a_child_that_hangs_is_replaced(pool: ParserPool) -> None:
-    async with parser_pool(ParserLimits(processes=1, megabytes=300, seconds=1, clock_factor=2)) as hasty:
+    async with parser_pool(ParserLimits(processes=1, megabytes=300, seconds=1, clock_factor=4)) as hasty:
         await hasty.parse("a.md", b"words")
         (child,) = children()
         child.suspend()
         why = await reason(hasty, "b.md", b"words")
         after = await hasty.parse("c.md", b"words")
 
-    assert why == "not read within 2 seconds"
+    assert why == "not read within 4 seconds"
     assert isinstance(after, Document)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
@@ -224,7 +234,7 @@ async def test_a_child_that_is_killed_costs_no_file(pool: ParserPool) -> None:
 async def test_a_file_that_kills_its_child_twice_is_named(pool: ParserPool) -> None:
     task = asyncio.create_task(reason(pool, "b.md", b"# a\n" * 200_000))
     for _ in range(2):
-        await until(lambda: any(child.cpu_times().user > 0.5 for child in children()))  # it is reading
+        await until(lambda: any(has_worked(child, 0.5) for child in children()))  # it is reading
         (child,) = children()
         os.kill(child.pid, signal.SIGSEGV)
         await until(lambda gone=child.pid: gone not in {one.pid for one in children()})  # type: ignore[misc]

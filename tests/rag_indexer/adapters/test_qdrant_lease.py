@@ -16,13 +16,15 @@ from sage_contracts.index import Job
 
 
 class Shaky(AsyncQdrantClient):
-    """In memory; out of reach while it is told to be."""
+    """In memory; out of reach while it is told to be. `upserts` are counted."""
 
     away = False
+    upserts = 0
 
     async def upsert(self, *args: Any, **kwargs: Any) -> models.UpdateResult:
         if self.away:
             raise ResponseHandlingException(ConnectionError("away"))
+        self.upserts += 1
         return await super().upsert(*args, **kwargs)
 
 
@@ -68,7 +70,7 @@ async def test_others_are_told_of_the_build_it_is_held_for(client: Shaky) -> Non
             async with other.hold("docs"):
                 pass
         del jobs[0]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await other.holder("docs")) == first:
                 await asyncio.sleep(0.01)
         second = await other.holder("docs")
@@ -113,7 +115,7 @@ class Slow(AsyncQdrantClient):
 async def test_a_lease_that_nobody_waits_for_any_more_is_given_back() -> None:
     client = Slow(":memory:")
     taking = asyncio.create_task(QdrantLeases(client).hold("docs").__aenter__())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (await client.collection_exists(LEASES) and (await client.count(LEASES)).count):
             await asyncio.sleep(0)
     taking.cancel()
@@ -149,13 +151,16 @@ async def test_a_holder_that_died_is_waited_for_only_so_long(client: Shaky) -> N
     await dead.__aexit__(None, None, None)
 
 
-@pytest.mark.slow
 async def test_a_lease_is_renewed_for_as_long_as_it_is_held(client: Shaky) -> None:
-    leases = QdrantLeases(client, seconds=0.2)
-    async with leases.hold("docs") as lost:
-        await asyncio.sleep(0.5)
+    clock = Clock()
+    async with QdrantLeases(client, seconds=0.2, clock=clock).hold("docs") as lost, asyncio.timeout(30):
+        for _ in range(3):
+            clock.now += 0.15
+            seen = client.upserts
+            while client.upserts == seen:
+                await asyncio.sleep(0.01)
         with pytest.raises(BuildRunning):
-            async with QdrantLeases(client, seconds=0.2).hold("docs"):
+            async with QdrantLeases(client, seconds=0.2, clock=clock).hold("docs"):
                 pass
 
         assert not lost.is_set()
@@ -165,7 +170,7 @@ async def test_a_holder_learns_that_another_has_taken_over(client: Shaky) -> Non
     clock = Clock()
     async with QdrantLeases(client, seconds=0.1, clock=clock).hold("docs") as lost:
         clock.now += 1
-        async with QdrantLeases(client, seconds=100, clock=clock).hold("docs") as other, asyncio.timeout(5):
+        async with QdrantLeases(client, seconds=100, clock=clock).hold("docs") as other, asyncio.timeout(30):
             await lost.wait()
 
             assert not other.is_set()
@@ -174,14 +179,14 @@ async def test_a_holder_learns_that_another_has_taken_over(client: Shaky) -> Non
 async def test_a_holder_that_cannot_reach_the_server_gives_up_in_time(client: Shaky) -> None:
     async with QdrantLeases(client, seconds=0.2).hold("docs") as lost:
         client.away = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await lost.wait()
         client.away = False
 
 
 async def test_a_lease_that_fails_to_be_renewed_for_whatever_reason_is_lost(client: Shaky) -> None:
     calls = iter([None])  # and then no more
-    async with QdrantLeases(client, seconds=0.1).hold("docs", lambda: next(calls)) as lost, asyncio.timeout(5):
+    async with QdrantLeases(client, seconds=0.1).hold("docs", lambda: next(calls)) as lost, asyncio.timeout(30):
         await lost.wait()
 
 

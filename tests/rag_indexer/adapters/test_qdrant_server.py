@@ -11,7 +11,7 @@ from aiohttp import web
 
 from rag_indexer.adapters.qdrant_passages import qdrant_collections
 from sage_contracts.errors import StoreUnavailable
-from tests.fakes.cluster import free_port
+from tests.fakes.cluster import free_port, stopped
 
 
 @asynccontextmanager
@@ -31,7 +31,7 @@ async def server(tls: ssl.SSLContext | None = None) -> AsyncGenerator[str]:
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-    await runner.cleanup()
+    await stopped(runner)
 
 
 @pytest.fixture(scope="module")

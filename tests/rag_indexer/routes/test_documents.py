@@ -170,7 +170,7 @@ async def test_a_document_deleted_while_another_process_builds_cannot_be_found_s
         async with desk.collections.hold("docs"):
             with pytest.raises(BuildRunning):
                 await desk.uploads.delete(uploaded.documents[0].id, None)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await zebras(desk):
                 await asyncio.sleep(0.01)
 
@@ -187,7 +187,7 @@ async def test_it_is_so_where_the_folder_is_away_too_unless_it_was_uploaded_agai
                 await desk.uploads.delete(uploaded.documents[0].id, None)
             if again:
                 await desk.uploads.add(new, None, wait=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(await zebras(desk)) != again:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)

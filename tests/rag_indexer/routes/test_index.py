@@ -143,12 +143,13 @@ async def test_under_search_no_rebuild_is_ever_met_as_a_gap(client: Client) -> N
             found.append((await client.search("zebra"))["evidence"])
 
     searchers = [asyncio.create_task(searching()) for _ in range(4)]
-    for _ in range(3):
+    builds = 0
+    while builds < 3 or len(found) < 20:
         await client.build(force_rebuild=True)
+        builds += 1
     done.set()
     await asyncio.gather(*searchers)
 
-    assert len(found) > 10
     assert all(found)
 
 

@@ -428,7 +428,7 @@ async def test_a_file_that_one_store_could_not_give_up_is_deleted_from_all_the_n
             with pytest.raises(ConflictError):
                 await client.files.delete(pump)
         assert (await client.files.delete(pump)).deleted
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for one in (store, other):
                 while (await client.vector_stores.search(one, query="a pump that rattles")).data:
                     await asyncio.sleep(0.01)

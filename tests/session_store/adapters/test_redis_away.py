@@ -134,7 +134,7 @@ async def test_turns_sent_while_redis_dies_are_stored_once_or_not_told(server: R
 
     async def insisted(number: int) -> None:
         turn = turn_of(str(number), f"q{number}")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await outcome(append(store, key(), turn)))[0]:
                 await asyncio.sleep(0.05)
 
@@ -154,7 +154,7 @@ async def test_durability_is_judged_by_what_redis_says(server: RedisServer) -> N
         good = await durability.check()
         await client.config_set("maxmemory-policy", "allkeys-lru")
         bad = await durability.check()
-        await client.acl_setuser("default", categories=["+@all", "-@dangerous"])
+        await client.acl_setuser("default", enabled=True, nopass=True, categories=["+@all", "-@dangerous"])
         untold = await durability.check()
         server.kill()
         away = await durability.check()
@@ -177,12 +177,12 @@ async def test_a_redis_that_may_lose_sessions_is_warned_of_when_it_appears(
     async with redis_client(server.url) as client:
         await client.config_set("appendonly", "no")
         if not allowed:
-            await client.acl_setuser("default", categories=["+@all", "-@dangerous"])
+            await client.acl_setuser("default", enabled=True, nopass=True, categories=["+@all", "-@dangerous"])
         server.signal(signal.SIGSTOP)
         telling = asyncio.create_task(RedisDurability(client, retry_seconds=0.01).tell_once())
         await asyncio.sleep(0.05)
         server.signal(signal.SIGCONT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await telling
 
     assert [record.message for record in caplog.records if record.message.startswith(event)]

@@ -126,7 +126,7 @@ async def test_an_expired_session_is_gone_and_leaves_the_list(redis: Redis) -> N
     store = redis_store(redis, ttl_ms=30)
     await append(store, key(), turn_of("1", "x", "y"))
     await store.sessions.create(key("empty"), title="", now_us=NOW)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await names(redis, "sage:session:*"):
             await asyncio.sleep(0.01)
 

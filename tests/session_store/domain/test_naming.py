@@ -64,13 +64,13 @@ async def title(desk: Desk, name: str = "s1") -> object:
 
 
 async def comes(desk: Desk, expected: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await title(desk) != expected:
             await asyncio.sleep(0.005)
 
 
 async def asked(scribe: ScriptedScribe, times: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(scribe.asked) < times:
             await asyncio.sleep(0.005)
 
@@ -123,7 +123,7 @@ async def test_a_title_that_comes_too_late_names_nothing_else(
         await append(desk.store, key("s1"), turn_of("x", "Else?", title="Else?"))
     scribe.gate.set()
     await turn(desk, 1, name="s2")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await title(desk, "s2") != "A fine title":
             await asyncio.sleep(0.005)
 
