@@ -80,8 +80,15 @@ async def remembered(url: str) -> None:
 
 
 async def told(client: ServiceClient, session_id: str, fact: Fact, number: int) -> bool:
+    """Asked twice: where the machine stands still for a moment a recall is given up; what is not there stays away."""
+    return await asked_once(client, session_id, fact, f"q{number}") or await asked_once(
+        client, session_id, fact, f"q{number}-again"
+    )
+
+
+async def asked_once(client: ServiceClient, session_id: str, fact: Fact, turn_id: str) -> bool:
     asked = turns.OpenTurn(
-        turn_id=f"q{number}",
+        turn_id=turn_id,
         messages=[NewMessage(role="user", content=fact.asked)],
         question=fact.asked,
         budget_tokens=BUDGET_TOKENS,
