@@ -1,5 +1,7 @@
 """Sentences and what is read out of them."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,6 +95,20 @@ def test_each_sentence_counts() -> None:
         (USER, "plays", "the cello"),
         (USER, "来自", "北京"),
     ]
+
+
+def test_a_name_within_a_name_is_no_further_relative() -> None:
+    assert read("My a " + "My b " * 700 + "My is here.") == []
+
+
+def test_nobody_holds_the_rules_up() -> None:
+    spent: list[float] = []
+    for _ in range(3):
+        began = time.thread_time()
+        asked_for("remember this " + "\n" * 4_000)
+        spent.append(time.thread_time() - began)
+
+    assert min(spent) < 0.04
 
 
 @given(st.text(max_size=400))

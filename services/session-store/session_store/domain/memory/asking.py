@@ -18,7 +18,7 @@ _CLAUSE = (
     r"|lives?|works?|goes|does|do|doesn['\u2019]t|don['\u2019]t)\b|['\u2019](?:s|re|m|ve|ll)\b)"
 )
 _ENGLISH = (
-    rf"{_POLITE}(?:(?:{_VERB}){_MORE}(?:\s+(?:that|this)\b\s*:?\s*|\s*[:,]\s*|\s+(?={_CLAUSE}))"
+    rf"{_POLITE}(?:(?:{_VERB}){_MORE}(?:\s+(?:that|this)\b\s*(?::\s*)?|\s*[:,]\s*|\s+(?={_CLAUSE}))"
     r"|remember\s+(?=(?:my|our|the|I|we)\s))"
 )
 _CHINESE = (
