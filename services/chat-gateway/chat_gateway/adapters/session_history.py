@@ -40,8 +40,9 @@ class _Watch:
             yield self._asking
         finally:
             self._waiters -= 1
-            if not self._waiters:
+            if not self._waiters and self._asking is not None:
                 self._asking.cancel()
+                self._asking = None
 
     async def _until_silent(self) -> NoReturn:
         while True:
