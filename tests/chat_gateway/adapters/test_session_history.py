@@ -105,7 +105,7 @@ async def test_a_store_that_hangs_while_turns_wait_in_line_is_asked_by_one_and_k
 
 @pytest.mark.slow
 async def test_a_store_that_is_back_is_waited_for_again() -> None:
-    async with history(answer_seconds=0.5) as (turns, services), asyncio.timeout(5):
+    async with history(answer_seconds=1.0) as (turns, services), asyncio.timeout(5):
         await turns.open("s", opening("a"))
         services.alive_gate.clear()
         with pytest.raises(ServiceUnavailable):
@@ -145,7 +145,7 @@ async def test_who_comes_as_the_last_in_line_leaves_waits_all_the_same() -> None
 
 @pytest.mark.slow
 async def test_a_turn_waits_in_line_for_longer_than_a_call_may_take() -> None:
-    async with history(answer_seconds=0.5) as (turns, services):
+    async with history(answer_seconds=1.0) as (turns, services):
         first = await turns.open("s", opening("a"))
         second = asyncio.create_task(turns.open("s", opening("b", wait=60.0)))
         while services.alive_asked < 6:

@@ -45,9 +45,10 @@ class _Watch:
                 self._asking = None
 
     async def _until_silent(self) -> NoReturn:
+        pause = self._answer_seconds / 4
         while True:
-            await asyncio.sleep(self._answer_seconds / 4)
-            await self._store.call(service.LIVEZ, Empty(), timeout=self._answer_seconds)
+            await asyncio.sleep(pause)
+            await self._store.call(service.LIVEZ, Empty(), timeout=self._answer_seconds - pause)
 
 
 class SessionHistory(History):
