@@ -237,7 +237,8 @@ async def test_redis_that_hangs_is_told_of_within_two_seconds_by_who_begins_and_
             await first
             after = await both.chat("after")
 
-    assert [(one.status, one.headers["retry-after"]) for one in answers] == [(503, "2")] * 4
+    assert [one.status for one in answers] == [503] * 4
+    assert {one.headers["retry-after"] for one in answers} <= {"1", "2"}
     assert (seconds < AWAY_SECONDS, after.status) == (True, 200)
 
 

@@ -84,6 +84,8 @@ class Modelled:
                 return refusal, name
         under = self.under.get(name)
         is_held = under is not None and under.until > now
+        if known is not None and under is not None and under.turn != turn and under.undone is not None and not is_held:
+            return "moved", name
         if under is not None and under.turn == turn:
             if under.digest != digest:
                 return "reused", name

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -84,8 +85,9 @@ async def test_a_store_that_hangs_is_known_of_in_the_time_of_a_call(conflict: On
         services.turns.open_gate.set()
 
 
+@pytest.mark.slow
 async def test_a_store_that_hangs_while_turns_wait_in_line_is_asked_by_one_and_known_of_by_all() -> None:
-    async with history(answer_seconds=0.4) as (turns, services), asyncio.timeout(5):
+    async with history(answer_seconds=1.0) as (turns, services), asyncio.timeout(5):
         await turns.open("s", opening("first"))
         waiting = [asyncio.create_task(turns.open("s", opening(f"{number}", wait=60.0))) for number in range(20)]
         while services.alive_asked < 3:
@@ -100,26 +102,53 @@ async def test_a_store_that_hangs_while_turns_wait_in_line_is_asked_by_one_and_k
     assert asked_of_it == 1
 
 
+@pytest.mark.slow
 async def test_a_store_that_is_back_is_waited_for_again() -> None:
-    async with history(answer_seconds=0.1) as (turns, services), asyncio.timeout(5):
+    async with history(answer_seconds=1.0) as (turns, services), asyncio.timeout(5):
         await turns.open("s", opening("a"))
         services.alive_gate.clear()
         with pytest.raises(ServiceUnavailable):
             await turns.open("s", opening("b", wait=60.0))
         services.alive_gate.set()
         again = asyncio.create_task(turns.open("s", opening("c", wait=60.0)))
-        done, _ = await asyncio.wait({again}, timeout=0.4)
+        asked_before = services.alive_asked
+        while services.alive_asked < asked_before + 3:
+            await asyncio.wait({again}, timeout=0.05)
+        is_told = again.done()
         again.cancel()
+
+    assert not is_told
+
+
+class BusyStore(ServiceClient):
+    """Busy at once for who would not wait, and silent to who does."""
+
+    async def call(self, call: Any, body: Any, **_: Any) -> Any:
+        if isinstance(body, OpenTurn) and not body.wait_seconds:
+            raise SessionBusy("busy")
+        await asyncio.Event().wait()
+
+
+async def test_who_comes_as_the_last_in_line_leaves_waits_all_the_same() -> None:
+    async with aiohttp.ClientSession() as http:
+        turns = SessionHistory(BusyStore(http, "http://nowhere", name="session-store"), commit_seconds=1.0)
+        last = asyncio.create_task(turns.open("s", opening("a", wait=60.0)))
+        await asyncio.wait({last}, timeout=0.05)
+        last.cancel()
+        comes = asyncio.create_task(turns.open("s", opening("b", wait=60.0)))
+        done, _ = await asyncio.wait({comes}, timeout=0.05)
+        comes.cancel()
 
     assert not done
 
 
+@pytest.mark.slow
 async def test_a_turn_waits_in_line_for_longer_than_a_call_may_take() -> None:
-    async with history(answer_seconds=0.1) as (turns, services):
+    async with history(answer_seconds=1.0) as (turns, services):
         first = await turns.open("s", opening("a"))
         second = asyncio.create_task(turns.open("s", opening("b", wait=60.0)))
-        await services.turns.asked_to_wait.wait()
-        await asyncio.wait({second}, timeout=0.4)
+        while services.alive_asked < 6:
+            await asyncio.wait({second}, timeout=0.05)
         await turns.commit("s", commit(token=first.token))
 
         assert (await second).token > first.token

@@ -409,6 +409,20 @@ async def test_a_turn_cut_short_stays_when_what_nobody_answered_is_kept_behind_i
     assert await contents(place) == ["one", "eins", "three", "two", "zwei"]
 
 
+async def test_what_nobody_answered_is_not_taken_back_from_before_a_turn_cut_short(place: Store) -> None:
+    await told(place, "1", "one", "eins")
+    await told(place, "2", "two", "zw", digest="d", metadata={"finish_reason": "interrupted"})
+    await opened(place, opening("3", "three", digest="e"))
+    await opened(place, opening("2", "two", digest="d", opener="again", now_us=NOW + LEASE))
+    waits = await place.turns.open(key(), opening("3", "three", digest="e", opener="again", now_us=NOW + LEASE + 1))
+    moved = await place.turns.open(key(), opening("3", "three", digest="e", opener="again", now_us=NOW + 2 * LEASE))
+    await opened(place, opening("4", "four", now_us=NOW + 2 * LEASE))
+
+    assert isinstance(waits, Busy)
+    assert moved == Refused("moved")
+    assert await contents(place) == ["one", "eins", "two", "zw", "three"]
+
+
 async def test_an_answer_that_comes_after_its_turn_was_put_back_cut_short_is_lost(place: Store) -> None:
     await told(place, "1", "one", "ei", digest="d", metadata={"finish_reason": "interrupted"})
     again = await opened(place, opening("1", "one", digest="d", opener="again"))

@@ -40,13 +40,15 @@ class _Watch:
             yield self._asking
         finally:
             self._waiters -= 1
-            if not self._waiters:
+            if not self._waiters and self._asking is not None:
                 self._asking.cancel()
+                self._asking = None
 
     async def _until_silent(self) -> NoReturn:
+        pause = self._answer_seconds / 4
         while True:
-            await asyncio.sleep(self._answer_seconds / 4)
-            await self._store.call(service.LIVEZ, Empty(), timeout=self._answer_seconds)
+            await asyncio.sleep(pause)
+            await self._store.call(service.LIVEZ, Empty(), timeout=self._answer_seconds - pause)
 
 
 class SessionHistory(History):

@@ -192,7 +192,14 @@ def _known(log: Log, opening: Opening) -> Outcome | BranchState:
     if seen.told == "done":
         return Answered(seen.branch, log.at(range(*seen.part)))
     turn_id, before = log.undo.get(seen.branch, ("", BranchState()))
-    return before if turn_id == opening.turn_id else Refused("moved")
+    last = log.held.get(seen.branch)
+    is_behind = (
+        last is not None
+        and last.opening.turn_id != opening.turn_id
+        and last.until_us <= opening.now_us
+        and last.undone is not None
+    )
+    return Refused("moved") if turn_id != opening.turn_id or is_behind else before
 
 
 def _ahead(log: Log, opening: Opening, name: str) -> int:

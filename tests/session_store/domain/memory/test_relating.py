@@ -1,5 +1,7 @@
 """Sentences and what is read out of them."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +97,20 @@ def test_each_sentence_counts() -> None:
     ]
 
 
+def test_a_name_within_a_name_is_no_further_relative() -> None:
+    assert read("My a " + "My b " * 700 + "My is here.") == []
+
+
+def test_nobody_holds_the_rules_up() -> None:
+    spent: list[float] = []
+    for _ in range(3):
+        began = time.thread_time()
+        asked_for("remember this " + "\n" * 4_000)
+        spent.append(time.thread_time() - began)
+
+    assert min(spent) < 0.04
+
+
 @given(st.text(max_size=400))
 def test_any_text_can_be_read(text: str) -> None:
     for found in [*statements(text), *asked_for(text)]:
@@ -142,6 +158,11 @@ def test_what_has_no_known_form_is_kept_as_it_was_said() -> None:
         "I remember that my dog was small.",
         "Don't forget the milk.",
         "Remember to answer in French.",
+        "Load the data, save it, and plot the mean.",
+        "Keep that, but drop the second paragraph.",
+        "Keep it that way.",
+        "Please write down the steps to deploy the app, they should be short.",
+        "Jot down Python code that has a loop.",
         "你记得我的生日吗？",
         "不记得我的生日了。",
     ],

@@ -31,7 +31,11 @@ if seen then
   end
   -- It was cut short, or never answered: it is taken back when nothing has followed it.
   local by_turn, before = string.match(redis.call('HGET', meta, 'undo:' .. where) or '', '^(%S+) (.*)$')
-  if by_turn ~= turn then
+  -- Who held the branch after it and let its lease lapse may have been cut short once, and stands there again as it was.
+  local last = held_on(where)
+  local is_behind = last and last.turn ~= turn and last.lease <= now
+    and redis.call('HEXISTS', pending, where .. '/undone') == 1
+  if by_turn ~= turn or is_behind then
     return {'moved'}
   end
   undo, name = before, where

@@ -8,9 +8,11 @@ _POLITE = (
 )
 _VERB = (
     r"remember|(?:don['\u2019]t|do not|never) (?:let me )?forget|(?:keep|bear)(?: (?:this|that|it))? in mind"
-    r"|(?:make|take) a (?:mental )?note|(?:note|write|jot)(?: (?:this|that|it))? down|note|memori[sz]e"
-    r"|(?:save|store|keep) (?:this|that|it)|for (?:future|later) reference|for the record"
+    r"|(?:make|take) a (?:mental )?note|note(?: (?:this|that|it))? down|note|memori[sz]e"
+    r"|for (?:future|later) reference|for the record"
 )
+_WRITE = r"(?:write|jot)(?: (?:this|that|it))? down"
+_SAVE = r"(?:save|store|keep) (?:this|that|it)"
 _MORE = r"(?:,?\s(?:this|that|it|please|for me|for later|for next time|for future reference)){0,3}"
 _CLAUSE = (
     r"(?:(?:my|our|his|her|their|the|this|it|I|we|he|she|they|there)\b|(?-i:[A-Z]))[^\n]{0,80}?"
@@ -18,7 +20,8 @@ _CLAUSE = (
     r"|lives?|works?|goes|does|do|doesn['\u2019]t|don['\u2019]t)\b|['\u2019](?:s|re|m|ve|ll)\b)"
 )
 _ENGLISH = (
-    rf"{_POLITE}(?:(?:{_VERB}){_MORE}(?:\s+(?:that|this)\b\s*:?\s*|\s*[:,]\s*|\s+(?={_CLAUSE}))"
+    rf"{_POLITE}(?:(?:{_VERB}){_MORE}(?:\s+(?:that|this)\b\s*(?::\s*)?|\s*[:,]\s*|\s+(?={_CLAUSE}))"
+    rf"|{_WRITE}{_MORE}(?:\s+that\b\s*(?::\s*)?|\s*:\s*)|{_SAVE}{_MORE}\s*:\s*"
     r"|remember\s+(?=(?:my|our|the|I|we)\s))"
 )
 _CHINESE = (

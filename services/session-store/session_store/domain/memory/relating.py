@@ -175,8 +175,12 @@ def _read(sentence: str) -> list[Statement]:
 
 def _english(said: str, text: str) -> list[Statement]:
     said = said[:1].upper() + said[1:]
-    if (named := _NAMED.match(said)) is not None and (told := _english(f"{named['name']} {named['rest']}", text)):
+    if (named := _NAMED.match(said)) is not None and (told := _plain(f"{named['name']} {named['rest']}", text)):
         return [Statement(USER, named["key"], named["name"], text, single=False), *told]
+    return _plain(said, text)
+
+
+def _plain(said: str, text: str) -> list[Statement]:
     for pattern in (_POSSESSIVE, _OF):
         if (found := pattern.match(said)) is not None:
             return [Statement(_subject(found["subject"]), found["key"], _value(found["value"]), text, single=True)]
