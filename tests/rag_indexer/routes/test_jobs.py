@@ -161,7 +161,7 @@ async def test_a_change_while_the_index_is_deleted_does_not_bring_it_back(client
     await client.build()
     deleting = asyncio.create_task(client.desk.builds.delete())
     await asyncio.sleep(0)
-    client.desk.builds.touch("docs")
+    client.desk.renewals.touch("docs")
     await deleting
     await asyncio.sleep(0.2)
 
@@ -306,7 +306,7 @@ async def test_what_cannot_be_watched_is_left_alone_for_a_while(client: Client, 
     """Each time its folder is read."""
     await client.build()
     watcher = NoWatches()
-    watching = Watching(client.desk.collections, client.desk.builds, watcher, pause=pause)
+    watching = Watching(client.desk.collections, client.desk.builds, client.desk.renewals, watcher, pause=pause)
 
     async def ended() -> None:
         while watching.told(None, await client.desk.builds.status()).watching:
