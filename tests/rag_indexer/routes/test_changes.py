@@ -283,6 +283,25 @@ async def test_an_encoder_that_was_away_is_asked_again_until_it_is_back(tmp_path
     assert status.index.num_documents == 3
 
 
+@pytest.mark.slow
+async def test_an_encoder_that_is_away_again_while_it_was_waited_for_is_asked_again_too(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path, pause=0.5) as desk:
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        await desk.renewals.renew("docs")
+        desk.encoder.fails_with = None
+        built = await desk.renewals.renew("docs")
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        written(desk.docs, {"new.md": "A giraffe is tall.\n"})
+        failed = await desk.renewals.renew("docs")
+        desk.encoder.fails_with = None
+        async with asyncio.timeout(5):
+            while not desk.tally.builds["updated"]:
+                await asyncio.sleep(0.01)
+
+    assert (built is None, failed) == (False, None)
+
+
 async def test_what_is_deleted_while_the_encoder_is_away_stays_deleted(tmp_path: Path) -> None:
     written(tmp_path / "docs", FILES)
     async with edge_desk(tmp_path, pause=0.05) as desk:

@@ -301,6 +301,28 @@ class NoWatches:
         yield
 
 
+class Broken(NoWatches):
+    async def changes(self, path: str) -> AsyncGenerator[None]:
+        self.asked += 1
+        raise RuntimeError("a defect")
+        yield
+
+
+async def test_a_defect_in_watching_is_logged_and_the_folder_left_alone_for_a_while(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.build()
+    watcher = Broken()
+    watching = Watching(client.desk.collections, client.desk.builds, client.desk.renewals, watcher)
+    await watching.begin_all()
+    while watching.told(None, await client.desk.builds.status()).watching:
+        await asyncio.sleep(0)
+    await watching.begin_all()
+
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a defect"]
+    assert watcher.asked == 1
+
+
 @pytest.mark.parametrize(("pause", "asked"), [(300.0, 1), (0.0, 3)])
 async def test_what_cannot_be_watched_is_left_alone_for_a_while(client: Client, pause: float, asked: int) -> None:
     """Each time its folder is read."""

@@ -156,11 +156,13 @@ class Renewals:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _try_later(self, name: str) -> None:
-        if name not in self._waiting:
-            self._waiting.add(name)
-            pause = 2 * self._pauses[name] if name in self._pauses else self._pause
-            self._pauses[name] = pause = min(pause, _LONGEST_PAUSE)
-            self._later(self._try_again(name, pause))
+        if name in self._waiting:
+            self._pauses.setdefault(name, self._pause)  # what waits had given up, and has a reason again
+            return
+        self._waiting.add(name)
+        pause = 2 * self._pauses[name] if name in self._pauses else self._pause
+        self._pauses[name] = pause = min(pause, _LONGEST_PAUSE)
+        self._later(self._try_again(name, pause))
 
     async def _try_again(self, name: str, pause: float) -> None:
         await asyncio.sleep(pause)

@@ -126,7 +126,12 @@ class Watching:
         if self._watched.get(name) is watched:
             del self._watched[name]
         task = watched.task
-        if not task.cancelled() and (task.exception() or not task.result()):
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            fields = {"collection": name, "source_dir": watched.path}
+            log.error("not watching any more", exc_info=error, extra=fields)
+        if error is not None or not task.result():
             self._resting[name] = task.get_loop().time() + self._pause
 
     async def _stop(self, name: str) -> bool:
