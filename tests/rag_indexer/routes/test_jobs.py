@@ -126,7 +126,7 @@ async def test_a_folder_that_is_watched_is_followed(client: Client) -> None:
 
 async def test_a_change_during_a_build_is_not_missed(client: Client) -> None:
     await client.build(watch=True)
-    await client.settled()
+    await client.desk.looked_at()
     building = await client.held(force_rebuild=True)
     written(client.desk.docs, {"lion.md": "A lion roars.\n"})
     client.desk.watcher.change()
@@ -181,7 +181,7 @@ async def test_what_is_built_again_after_it_was_deleted_is_among_all_that_are_wa
 
 async def test_another_folder_is_watched_instead_of_the_first(client: Client) -> None:
     await client.build(watch=True)
-    await client.settled()
+    await client.desk.looked_at()
     await client.build(watch=True, source_dir="deep")
     await client.settled()
 
@@ -205,7 +205,7 @@ async def test_a_folder_is_watched_on_while_a_build_of_another_one_comes_to_noth
 async def test_another_folder_that_is_asked_for_twice_at_once_is_watched_once(client: Client) -> None:
     watching = client.desk.watching
     await client.build(watch=True)
-    await client.settled()
+    await client.desk.looked_at()
     await client.build(source_dir="deep")
     await asyncio.gather(watching.begin(None), watching.begin_all())
     await asyncio.sleep(0.05)
@@ -281,6 +281,7 @@ async def test_all_folders_are_those_of_collections_built_later_too(client: Clie
 async def test_a_folder_that_was_let_be_is_not_among_all_until_it_is_asked_for(client: Client) -> None:
     await client.build()
     await client.desk.watching.begin_all()
+    await client.desk.looked_at()
     await client.ask("DELETE", "/admin/index/watch")
     await client.desk.watching.begin_all()
     let_be = await client.settled()
