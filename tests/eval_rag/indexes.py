@@ -16,8 +16,10 @@ from rag_indexer.adapters.parser_pool import ParserLimits, parser_pool
 from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.domain.building import Building, Clock
 from rag_indexer.domain.builds import Builds
+from rag_indexer.domain.jobs import Jobs
 from rag_indexer.domain.ports import Collections, Encoder
 from rag_indexer.domain.reading import Reading
+from rag_indexer.domain.renewals import Renewals
 from rag_indexer.domain.reranking import Reranker
 from rag_indexer.domain.searches import Ranking, Searches
 from rag_indexer.domain.sources import Sources
@@ -57,13 +59,11 @@ async def indexes(folder: Path, encoder: Encoder, corpora: dict[str, Path]) -> A
         parser = await opened.enter_async_context(parser_pool(ParserLimits(processes=1, megabytes=512, seconds=30)))
         roots = [str(path) for path in corpora.values()]
         folders = AllowedFolders(roots, max_file_bytes=MAX_FILE_BYTES, suffixes=parser.suffixes)
-        builds = Builds(
-            collections=collections,
-            sources=Sources(folders, UploadShelf(folder / "uploads"), default=None),
-            building=Building(Reading(parser, encoder, terms), clock),
-            clock=clock,
-            counts=IndexMetrics(CollectorRegistry()),
-        )
+        sources = Sources(folders, UploadShelf(folder / "uploads"), default=None)
+        building = Building(Reading(parser, encoder, terms), clock)
+        jobs = Jobs(collections, building, clock, IndexMetrics(CollectorRegistry()))
+        renewals = Renewals(jobs=jobs, collections=collections, sources=sources, utc=clock.utc)
+        builds = Builds(jobs=jobs, renewals=renewals, collections=collections, sources=sources, building=building)
         opened.push_async_callback(builds.close)
         began = time.monotonic()
         chunks: dict[str, int] = {}

@@ -22,10 +22,12 @@ from rag_indexer.domain.building import Building, Clock
 from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.documents import Document, Entry, Sparse, StoredPassage, Vectors
 from rag_indexer.domain.files import Files
+from rag_indexer.domain.jobs import Jobs
 from rag_indexer.domain.manifest import FileState
 from rag_indexer.domain.ports import BuildOutcome, Collections, Encoder, Folders, Kind, Made, Record, SearchOutcome
 from rag_indexer.domain.reading import Reading
 from rag_indexer.domain.recollections import Candidates, Kept, Recollections
+from rag_indexer.domain.renewals import Renewals
 from rag_indexer.domain.searches import Searches
 from rag_indexer.domain.sources import Sources
 from rag_indexer.domain.store_files import StoreFiles
@@ -205,6 +207,7 @@ class Desk:
     """The domain over one store, and what it was given."""
 
     builds: Builds
+    renewals: Renewals
     uploads: Uploads
     watching: Watching
     searches: Searches
@@ -262,23 +265,25 @@ def desk_over(
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=_ticking())
     folders = folders or AllowedFolders([str(docs)], max_file_bytes=100_000, suffixes=TextParser.suffixes)
     shelf = UploadShelf(data / "uploads")
-    builds = Builds(
-        collections=collections,
-        sources=Sources(folders, shelf, default=str(docs) if default else None),
-        building=Building(reading, clock),
-        clock=clock,
-        counts=tally,
-        pause=pause,
-    )
+    sources, building = Sources(folders, shelf, default=str(docs) if default else None), Building(reading, clock)
+    jobs = Jobs(collections, building, clock, tally)
+    renewals = Renewals(jobs=jobs, collections=collections, sources=sources, utc=clock.utc, pause=pause)
+    builds = Builds(jobs=jobs, renewals=renewals, collections=collections, sources=sources, building=building)
     searches = Searches(
         collections=collections, encoder=encoder or words, terms=terms, monotonic=clock.monotonic, counts=tally
     )
-    uploads = Uploads(shelf, builds, suffixes=TextParser.suffixes, max_bytes=100_000)
-    watching = Watching(collections, builds, watcher)
+    uploads = Uploads(shelf, renewals, suffixes=TextParser.suffixes, max_bytes=100_000)
+    watching = Watching(collections, builds, renewals, watcher)
     stores = vector_stores(
-        data, collections=collections, builds=builds, uploads=uploads, shelf=shelf, searches=searches
+        data,
+        collections=collections,
+        builds=builds,
+        renewals=renewals,
+        uploads=uploads,
+        shelf=shelf,
+        searches=searches,
     )
-    return Desk(builds, uploads, watching, searches, collections, parser, words, watcher, tally, docs, stores)
+    return Desk(builds, renewals, uploads, watching, searches, collections, parser, words, watcher, tally, docs, stores)
 
 
 @asynccontextmanager

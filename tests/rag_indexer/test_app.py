@@ -237,8 +237,8 @@ async def test_a_store_that_is_away_when_watching_begins_has_nothing_built_again
         collections = AwayOnce(found)
         desk = desk_over(collections, folder / "docs", folder / "data")
         watcher = FirstLook(desk.tally)
-        watching = Watching(collections, desk.builds, watcher)
-        async with asyncio.timeout(60), running(*loops(config(folder, watch=True), desk.builds, watching)):
+        watching = Watching(collections, desk.builds, desk.renewals, watcher)
+        async with asyncio.timeout(60), running(*loops(config(folder, watch=True), desk.renewals, watching)):
             built = await watcher.built
         await watching.close()
         await desk.builds.close()
@@ -291,7 +291,7 @@ async def test_folders_that_hang_keep_nobody_from_searching(folder: Path, opens:
     share = Share(DiskFolder(folder / "docs", max_file_bytes=1_000, suffixes={".md"}), opens=opens)
     async with edge_collections(folder / "data") as collections:
         desk = desk_over(collections, folder / "docs", folder / "data", folders=share)
-        await desk.builds.renew("docs")
+        await desk.renewals.renew("docs")
         wanted = [BuildRequest(collection=f"c{number}", source_dir="/away") for number in range(40)]
         building = [asyncio.create_task(desk.builds.build(one)) for one in wanted]
         await asyncio.sleep(0.1)

@@ -27,9 +27,11 @@ from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
 from rag_indexer.domain.building import Building, Clock
 from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.files import Files
+from rag_indexer.domain.jobs import Jobs
 from rag_indexer.domain.ports import Collections, Encoder
 from rag_indexer.domain.reading import Reading
 from rag_indexer.domain.recollections import Recollections, RecollectionStore
+from rag_indexer.domain.renewals import Renewals
 from rag_indexer.domain.reranking import Reranker
 from rag_indexer.domain.searches import Searches
 from rag_indexer.domain.sources import Sources
@@ -90,8 +92,10 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         reading = Reading(parser, encoder, terms)
         sources = Sources(folders, shelf, default=config.source_dir or None)
         building = Building(reading, clock)
-        builds = Builds(collections=collections, sources=sources, building=building, clock=clock, counts=counts)
-        watching = Watching(collections, builds, FolderWatcher())
+        jobs = Jobs(collections, building, clock, counts)
+        renewals = Renewals(jobs=jobs, collections=collections, sources=sources, utc=clock.utc)
+        builds = Builds(jobs=jobs, renewals=renewals, collections=collections, sources=sources, building=building)
+        watching = Watching(collections, builds, renewals, FolderWatcher())
         searches = Searches(
             collections=collections,
             encoder=encoder,
@@ -100,11 +104,12 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
             counts=counts,
             reranker=reranker,
         )
-        uploads = Uploads(shelf, builds, suffixes=parser.suffixes, max_bytes=config.max_file_bytes)
+        uploads = Uploads(shelf, renewals, suffixes=parser.suffixes, max_bytes=config.max_file_bytes)
         files, store_files, stores = vector_stores(
             config.data_folder,
             collections=collections,
             builds=builds,
+            renewals=renewals,
             uploads=uploads,
             shelf=shelf,
             searches=searches,
@@ -112,7 +117,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         health = Health(SERVICE, required={"store": _check(collections)})
         try:
             recollections = Recollections(store=recollected, encoder=offline, terms=terms)
-            async with running(*loops(config, builds, watching)):
+            async with running(*loops(config, renewals, watching)):
                 yield Parts(builds, uploads, watching, searches, files, store_files, stores, health, recollections)
         finally:
             await watching.close()
@@ -124,6 +129,7 @@ def vector_stores(
     *,
     collections: Collections,
     builds: Builds,
+    renewals: Renewals,
     uploads: Uploads,
     shelf: UploadShelf,
     searches: Searches,
@@ -139,6 +145,7 @@ def vector_stores(
         cards=StoreCards(folder / "vector-stores"),
         collections=collections,
         builds=builds,
+        renewals=renewals,
         searches=searches,
         files=files,
         store_files=store_files,
@@ -148,13 +155,13 @@ def vector_stores(
     return files, store_files, stores
 
 
-def loops(config: Settings, builds: Builds, watching: Watching) -> list[Loop]:
+def loops(config: Settings, renewals: Renewals, watching: Watching) -> list[Loop]:
     """What is done at start, and from then on; each begins again by itself when it fails."""
     refreshed = asyncio.Event()
 
     async def refresh() -> None:
         if config.build_at_start:
-            await builds.refresh()
+            await renewals.refresh()
         refreshed.set()
 
     async def watch() -> None:

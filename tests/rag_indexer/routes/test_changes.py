@@ -150,7 +150,7 @@ async def test_a_build_that_is_due_while_an_index_is_changed_waits_for_that(clie
     written(client.desk.docs, {"lion.md": "# Lion\nA lion roars.\n"})
     rolling = asyncio.create_task(client.desk.builds.rollback(None))
     await asyncio.sleep(0)
-    built = await client.desk.builds.renew("docs")
+    built = await client.desk.renewals.renew("docs")
     await rolling
 
     assert built is not None
@@ -212,10 +212,10 @@ class WiderEncoder(WordsEncoder):
 async def test_an_encoder_that_makes_other_vectors_under_its_name_has_everything_built_anew(tmp_path: Path) -> None:
     written(tmp_path / "docs", FILES)
     async with edge_desk(tmp_path) as desk:
-        await desk.builds.renew("docs")
+        await desk.renewals.renew("docs")
     written(tmp_path / "docs", {"lion.md": "# Lion\nA lion roars.\n"})
     async with edge_desk(tmp_path, encoder=WiderEncoder()) as desk:
-        built = await desk.builds.renew("docs")
+        built = await desk.renewals.renew("docs")
 
     assert built is not None
     assert built.index is not None
@@ -270,7 +270,7 @@ async def test_an_encoder_that_was_away_is_asked_again_until_it_is_back(tmp_path
     written(tmp_path / "docs", FILES)
     async with edge_desk(tmp_path, pause=0.01) as desk:
         desk.encoder.fails_with = EncoderAway("the encoder is away")
-        first, second = await desk.builds.renew("docs"), await desk.builds.renew("docs")
+        first, second = await desk.renewals.renew("docs"), await desk.renewals.renew("docs")
         failed = await desk.builds.status()
         while desk.tally.builds["failed"] < 4:
             await asyncio.sleep(0.001)
@@ -283,11 +283,30 @@ async def test_an_encoder_that_was_away_is_asked_again_until_it_is_back(tmp_path
     assert status.index.num_documents == 3
 
 
+@pytest.mark.slow
+async def test_an_encoder_that_is_away_again_while_it_was_waited_for_is_asked_again_too(tmp_path: Path) -> None:
+    written(tmp_path / "docs", FILES)
+    async with edge_desk(tmp_path, pause=0.5) as desk:
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        await desk.renewals.renew("docs")
+        desk.encoder.fails_with = None
+        built = await desk.renewals.renew("docs")
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        written(desk.docs, {"new.md": "A giraffe is tall.\n"})
+        failed = await desk.renewals.renew("docs")
+        desk.encoder.fails_with = None
+        async with asyncio.timeout(5):
+            while not desk.tally.builds["updated"]:
+                await asyncio.sleep(0.01)
+
+    assert (built is None, failed) == (False, None)
+
+
 async def test_what_is_deleted_while_the_encoder_is_away_stays_deleted(tmp_path: Path) -> None:
     written(tmp_path / "docs", FILES)
     async with edge_desk(tmp_path, pause=0.05) as desk:
         desk.encoder.fails_with = EncoderAway("the encoder is away")
-        await desk.builds.renew("docs")
+        await desk.renewals.renew("docs")
         await desk.builds.delete()
         await asyncio.sleep(0.2)
 
@@ -383,7 +402,7 @@ async def test_the_index_of_a_killed_rebuild_is_finished_by_the_next_start(tmp_p
         client.desk.encoder.release()
         await asyncio.wait([closing, building])
     async with edge_desk(tmp_path) as desk:
-        await desk.builds.refresh()
+        await desk.renewals.refresh()
         status = await desk.builds.status()
 
     assert status.previous is not None

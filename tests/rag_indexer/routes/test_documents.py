@@ -57,7 +57,7 @@ async def test_a_form_does_as_well(client: Client) -> None:
 
 async def test_a_form_may_name_a_collection_and_not_wait(client: Client) -> None:
     status, uploaded = await as_form(client, {"a.md": b"A zebra.\n"}, "?collection=zoo&wait=false")
-    await client.desk.builds.renew("zoo")
+    await client.desk.renewals.renew("zoo")
 
     assert (status, uploaded["indexed"], uploaded["documents"][0]["collection"]) == (200, False, "zoo")
     assert await client.paths("zebra", collection="zoo") == ["uploads/a.md"]
@@ -327,7 +327,7 @@ async def test_a_first_build_that_was_not_finished_is_made_by_the_next_start(tmp
         await client.desk.builds.close()
         before = await client.status("zoo")
     async with clients(tmp_path, default=False) as client:
-        await client.desk.builds.refresh()
+        await client.desk.renewals.refresh()
         found = await client.paths("striped", collection="zoo")
 
     assert (before["status"], found) == ("not_found", ["uploads/a.md"])

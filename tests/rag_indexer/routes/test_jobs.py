@@ -125,7 +125,7 @@ async def test_a_folder_that_is_watched_is_followed(client: Client) -> None:
 
 async def test_a_change_during_a_build_is_not_missed(client: Client) -> None:
     await client.build(watch=True)
-    await client.settled()
+    await client.desk.looked_at()
     building = await client.held(force_rebuild=True)
     written(client.desk.docs, {"lion.md": "A lion roars.\n"})
     client.desk.watcher.change()
@@ -160,7 +160,7 @@ async def test_a_change_while_the_index_is_deleted_does_not_bring_it_back(client
     await client.build()
     deleting = asyncio.create_task(client.desk.builds.delete())
     await asyncio.sleep(0)
-    client.desk.builds.touch("docs")
+    client.desk.renewals.touch("docs")
     await deleting
     await asyncio.sleep(0.2)
 
@@ -180,7 +180,7 @@ async def test_what_is_built_again_after_it_was_deleted_is_among_all_that_are_wa
 
 async def test_another_folder_is_watched_instead_of_the_first(client: Client) -> None:
     await client.build(watch=True)
-    await client.settled()
+    await client.desk.looked_at()
     await client.build(watch=True, source_dir="deep")
     await client.settled()
 
@@ -204,7 +204,7 @@ async def test_a_folder_is_watched_on_while_a_build_of_another_one_comes_to_noth
 async def test_another_folder_that_is_asked_for_twice_at_once_is_watched_once(client: Client) -> None:
     watching = client.desk.watching
     await client.build(watch=True)
-    await client.settled()
+    await client.desk.looked_at()
     await client.build(source_dir="deep")
     await asyncio.gather(watching.begin(None), watching.begin_all())
     await asyncio.sleep(0.05)
@@ -280,6 +280,7 @@ async def test_all_folders_are_those_of_collections_built_later_too(client: Clie
 async def test_a_folder_that_was_let_be_is_not_among_all_until_it_is_asked_for(client: Client) -> None:
     await client.build()
     await client.desk.watching.begin_all()
+    await client.desk.looked_at()
     await client.ask("DELETE", "/admin/index/watch")
     await client.desk.watching.begin_all()
     let_be = await client.settled()
@@ -300,12 +301,34 @@ class NoWatches:
         yield
 
 
+class Broken(NoWatches):
+    async def changes(self, path: str) -> AsyncGenerator[None]:
+        self.asked += 1
+        raise RuntimeError("a defect")
+        yield
+
+
+async def test_a_defect_in_watching_is_logged_and_the_folder_left_alone_for_a_while(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.build()
+    watcher = Broken()
+    watching = Watching(client.desk.collections, client.desk.builds, client.desk.renewals, watcher)
+    await watching.begin_all()
+    while watching.told(None, await client.desk.builds.status()).watching:
+        await asyncio.sleep(0)
+    await watching.begin_all()
+
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a defect"]
+    assert watcher.asked == 1
+
+
 @pytest.mark.parametrize(("pause", "asked"), [(300.0, 1), (0.0, 3)])
 async def test_what_cannot_be_watched_is_left_alone_for_a_while(client: Client, pause: float, asked: int) -> None:
     """Each time its folder is read."""
     await client.build()
     watcher = NoWatches()
-    watching = Watching(client.desk.collections, client.desk.builds, watcher, pause=pause)
+    watching = Watching(client.desk.collections, client.desk.builds, client.desk.renewals, watcher, pause=pause)
 
     async def ended() -> None:
         while watching.told(None, await client.desk.builds.status()).watching:

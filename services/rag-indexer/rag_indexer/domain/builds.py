@@ -1,68 +1,36 @@
 """What may be asked of indexes: to be built, told of, rolled back, deleted; searches go on meanwhile."""
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Any
 
-from rag_indexer.domain import estimating, removing
-from rag_indexer.domain.building import Building, Clock, Wanted
-from rag_indexer.domain.jobs import Job, Jobs, is_elsewhere
-from rag_indexer.domain.ports import Collections, Counts, Holder, Passages
+from rag_indexer.domain import estimating
+from rag_indexer.domain.building import Building, Wanted
+from rag_indexer.domain.jobs import Jobs, outcome
+from rag_indexer.domain.ports import Collections, Holder, Passages
 from rag_indexer.domain.progress import Progress
 from rag_indexer.domain.records import info
+from rag_indexer.domain.renewals import Renewals
 from rag_indexer.domain.sources import Sources
 from sage_contracts import index as wire
 from sage_contracts import names
-from sage_contracts.errors import (
-    BuildRunning,
-    Conflict,
-    IndexMismatch,
-    NoEarlierIndex,
-    SageError,
-    StoreUnavailable,
-    Unavailable,
-)
+from sage_contracts.errors import BuildRunning, IndexMismatch, NoEarlierIndex, StoreUnavailable
 
-log = logging.getLogger(__name__)
-
-_RETRY_SECONDS = 5.0
-_TRIES = 6
-_LONGEST_PAUSE = 300.0
 _LOOK_SECONDS = 1.0
 """Between two looks at what another process builds."""
 
 
 class Builds:
-    """
-    One build at a time of each collection.
-
-    `pause` is how many seconds a renewal waits for an encoder or a store that is away, or for another process that
-    builds; each further renewal twice as long.
-    """
+    """One build at a time of each collection."""
 
     def __init__(
-        self,
-        *,
-        collections: Collections,
-        sources: Sources,
-        building: Building,
-        clock: Clock,
-        counts: Counts,
-        pause: float = _RETRY_SECONDS,
+        self, *, jobs: Jobs, renewals: Renewals, collections: Collections, sources: Sources, building: Building
     ) -> None:
+        self._jobs = jobs
+        self._renewals = renewals
         self._collections = collections
         self._sources = sources
         self._building = building
-        self._clock = clock
-        self._jobs = Jobs(collections, building, clock, counts)
-        self._pause = pause
-        self._pauses: dict[str, float] = {}
-        """How long was last waited for what is away, by collection; without it what waits gives up."""
-        self._waiting: set[str] = set()
-        self._touched: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def build(self, request: wire.BuildRequest) -> wire.Built:
         """
@@ -74,17 +42,18 @@ class Builds:
         name = collection(request.collection)
         if not request.dry_run:
             self._jobs.refuse_if_running(name)
-        wanted = await self._wanted(name, request.source_dir, force=request.force_rebuild, stay=False)
+        record = await (await self._collections.open(name)).record()
+        wanted = await self._sources.wanted(name, request.source_dir, record, force=request.force_rebuild, stay=False)
         if request.dry_run:
             return await self._planned(wanted)
         job = self._jobs.start(wanted)
         if request.wait:
-            return await _outcome(job)
+            return await outcome(job)
         held = asyncio.create_task(job.progress.held.wait())
         await asyncio.wait({held, job.task}, return_when=asyncio.FIRST_COMPLETED)
         held.cancel()
         if not job.progress.held.is_set():
-            return await _outcome(job)  # it could not begin, and says why
+            return await outcome(job)  # it could not begin, and says why
         now = self._jobs.running(name) or job.progress.job(0.0)
         return wire.Built(status="building", message=f"indexing {wanted.folder.path or name}", job=now)
 
@@ -173,82 +142,8 @@ class Builds:
         self._jobs.serving(name, 0)
         return wire.IndexDeleted(status="deleted", message="the index is deleted")
 
-    async def refresh(self) -> None:
-        """Bring each index up to date with its folder and uploads, or make a first one; in the background at start."""
-        found = {*await self._collections.names(), *await self._sources.uploaded(), names.DOCS_COLLECTION}
-        for name in sorted(found):
-            record = await (await self._collections.open(name)).record()
-            if record is not None:
-                self._jobs.serving(name, record.num_chunks)
-        for name in sorted(found):
-            await self.renew(name)
-
-    async def renew(self, name: str) -> wire.Built | None:
-        """
-        Bring the index up to date, by a build that begins after now; None when there is nothing to make it of.
-
-        What goes wrong is logged, and in the status; where something was away, it is tried again until that is back.
-        Another process that builds it is waited for a while; then that too is tried again later.
-        """
-        for _ in range(_TRIES):
-            job = await self._renewing(name)
-            if job is None or not is_elsewhere(job):
-                break
-            await asyncio.sleep(self._pause)
-        if job is None:
-            return None
-        error = None if job.task.cancelled() else job.task.exception()
-        if isinstance(error, Unavailable) or is_elsewhere(job):
-            self._try_later(name)
-        else:
-            self._pauses.pop(name, None)
-        return None if error or job.task.cancelled() else await _outcome(job)
-
-    async def _renewing(self, name: str) -> Job | None:
-        """A build that has ended, begun after now."""
-        while True:
-            await self._jobs.free(name)
-            try:
-                job = self._jobs.start(await self._wanted(name, None, force=False, stay=True))
-            except Conflict:  # somebody was faster
-                continue
-            except SageError as error:
-                log.warning("not indexed", extra={"collection": name, "reason": error.message})
-                if isinstance(error, Unavailable):
-                    self._try_later(name)
-                return None
-            await asyncio.wait([job.task])
-            return job
-
-    async def take_out(self, name: str, path: str) -> None:
-        """
-        Bring the index up to date; where that fails, remove at least this file from it.
-
-        No search finds the file when this returns. Raises StoreUnavailable, and BuildRunning when another process
-        builds; it is done later then.
-        """
-        if await self.renew(name) is not None:
-            return
-        try:
-            await self._remove(name, path)
-        except (Conflict, Unavailable):
-            self._later(self._remove_later(name, path))
-            raise
-
-    def touch(self, name: str) -> None:
-        """
-        Bring the index up to date soon; asked for again before that has begun, it is done once.
-
-        What failed before is not told any more: it is tried again.
-        """
-        self._jobs.forget(name)
-        if name not in self._touched:
-            self._touched.add(name)
-            self._later(self._renew_touched(name))
-
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._renewals.close()
         await self._jobs.close()
 
     async def _elsewhere(self, name: str) -> Holder | None:
@@ -271,56 +166,6 @@ class Builds:
             async for event in events:
                 yield event
 
-    async def _renew_touched(self, name: str) -> None:
-        await self._jobs.free(name)
-        if name in self._touched:
-            self._touched.discard(name)
-            await self.renew(name)
-
-    async def _remove(self, name: str, path: str) -> None:
-        passages = await self._collections.open(name)
-        await self._jobs.free(name)
-        if await self._jobs.change(name, removing.taken_out(passages, path, self._clock.utc())):
-            record = await passages.record()
-            self._jobs.serving(name, record.num_chunks if record else 0)
-
-    async def _remove_later(self, name: str, path: str) -> None:
-        """Unless it was uploaded again since."""
-        pause = self._pause
-        while True:
-            await asyncio.sleep(pause)
-            if await asyncio.to_thread(self._sources.is_uploaded, name, path):
-                return
-            with suppress(Conflict, Unavailable):
-                await self._remove(name, path)
-                return
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _try_later(self, name: str) -> None:
-        if name not in self._waiting:
-            self._waiting.add(name)
-            pause = 2 * self._pauses[name] if name in self._pauses else self._pause
-            self._pauses[name] = pause = min(pause, _LONGEST_PAUSE)
-            self._later(self._try_again(name, pause))
-
-    async def _try_again(self, name: str, pause: float) -> None:
-        await asyncio.sleep(pause)
-        self._waiting.discard(name)
-        if name in self._pauses:
-            await self.renew(name)
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _wanted(self, name: str, source_dir: str | None, *, force: bool, stay: bool) -> Wanted:
-        record = await (await self._collections.open(name)).record()
-        folder = await self._sources.open(name, source_dir, record, stay=stay)
-        kept = record is not None and record.chosen and record.source_dir == folder.path
-        chosen = bool(source_dir) or (stay and kept) or (name != names.DOCS_COLLECTION and bool(folder.path))
-        return Wanted(name, folder, chosen=chosen, force=force)
-
     async def _planned(self, wanted: Wanted) -> wire.Built:
         passages = await self._collections.open(wanted.collection)
         survey = await self._building.survey(passages, wanted, Progress())
@@ -332,8 +177,7 @@ class Builds:
         deleted = await passages.delete()
         if also is not None:
             await also()
-        self._pauses.pop(name, None)
-        self._touched.discard(name)
+        self._renewals.forget(name)
         return deleted
 
     async def _rolled_back(self, passages: Passages) -> bool:
@@ -343,18 +187,6 @@ class Builds:
         if earlier.fingerprint != self._building.fingerprint:
             raise IndexMismatch(f"the earlier index was made by another encoder or version: {earlier.encoder}")
         return await passages.rollback() is not None
-
-
-async def _outcome(job: Job) -> wire.Built:
-    try:
-        outcome = await asyncio.shield(job.task)
-    except asyncio.CancelledError as error:
-        if job.progress.cancelled:
-            raise Conflict("the build was broken off") from error
-        if job.task.cancelled():
-            raise Unavailable("the service is stopping", retry_after=_RETRY_SECONDS) from error
-        raise
-    return wire.Built(status=outcome.status, message=outcome.message, index=info(outcome.record))
 
 
 def collection(asked: str | None) -> str:

@@ -11,10 +11,11 @@ from rag_indexer.domain.ports import Collections, Counts
 from rag_indexer.domain.progress import Progress
 from rag_indexer.domain.records import info
 from sage_contracts import index as wire
-from sage_contracts.errors import BuildRunning, Conflict, SageError, StoreUnavailable
+from sage_contracts.errors import BuildRunning, Conflict, SageError, StoreUnavailable, Unavailable
 
 log = logging.getLogger(__name__)
 
+RETRY_SECONDS = 5.0
 EVENT_SECONDS = 0.25
 """At most between a step of a build and the frame that tells of it."""
 
@@ -186,6 +187,19 @@ class Jobs:
 def is_elsewhere(job: Job) -> bool:
     """Whether it has ended at once, because another process is changing the collection."""
     return job.task.done() and not job.task.cancelled() and isinstance(job.task.exception(), BuildRunning)
+
+
+async def outcome(job: Job) -> wire.Built:
+    """What the build came to. Raises what it failed with, and Conflict when it was broken off."""
+    try:
+        ended = await asyncio.shield(job.task)
+    except asyncio.CancelledError as error:
+        if job.progress.cancelled:
+            raise Conflict("the build was broken off") from error
+        if job.task.cancelled():
+            raise Unavailable("the service is stopping", retry_after=RETRY_SECONDS) from error
+        raise
+    return wire.Built(status=ended.status, message=ended.message, index=info(ended.record))
 
 
 async def _unless(lost: asyncio.Event, work: Coroutine[Any, Any, Outcome]) -> Outcome:

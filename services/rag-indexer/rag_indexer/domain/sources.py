@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from rag_indexer.domain.building import Wanted
 from rag_indexer.domain.manifest import Stamp
 from rag_indexer.domain.ports import Content, Folder, Folders, Listing, Record, Unreadable
 from sage_contracts.errors import SourceRefused
@@ -81,15 +82,21 @@ class Sources:
         """Whether this path of the collection is that of an upload. Blocks."""
         return self._uploads.folder(collection).stamp(path.removeprefix(UPLOADS)) is not None
 
-    async def open(self, collection: str, source_dir: str | None, record: Record | None, *, stay: bool) -> Folder:
+    async def wanted(
+        self, collection: str, source_dir: str | None, record: Record | None, *, force: bool, stay: bool
+    ) -> Wanted:
         """
-        The folder that is asked for, else the configured one, else the one the index is made of.
+        Of the folder that is asked for, else the configured one, else the one the index is made of.
 
         To `stay`, a folder that a user has once chosen goes before the configured one. Raises SourceRefused for a
         folder that may not be indexed, and when there is nothing to index at all.
         """
         path = source_dir or self._own(collection, record, stay=stay)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._open, collection, path, record)
+        loop = asyncio.get_running_loop()
+        folder = await loop.run_in_executor(self._threads, self._open, collection, path, record)
+        kept = record is not None and record.chosen and record.source_dir == folder.path
+        chosen = bool(source_dir) or (stay and kept) or (collection != DOCS_COLLECTION and bool(folder.path))
+        return Wanted(collection, folder, chosen=chosen, force=force)
 
     def _open(self, collection: str, path: str | None, record: Record | None) -> Folder:
         uploads = self._uploads.folder(collection)

@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
-from rag_indexer.domain.builds import Builds, collection
+from rag_indexer.domain.builds import collection
 from rag_indexer.domain.documents import Meta
 from rag_indexer.domain.ports import Folder
+from rag_indexer.domain.renewals import Renewals
 from rag_indexer.domain.sources import UPLOADS
 from sage_contracts import uploads as wire
 from sage_contracts.errors import DocumentNotFound, InvalidRequest
@@ -63,9 +64,9 @@ class Shelf(Protocol):
 
 
 class Uploads:
-    def __init__(self, shelf: Shelf, builds: Builds, *, suffixes: Collection[str], max_bytes: int) -> None:
+    def __init__(self, shelf: Shelf, renewals: Renewals, *, suffixes: Collection[str], max_bytes: int) -> None:
         self._shelf = shelf
-        self._builds = builds
+        self._renewals = renewals
         self._suffixes = suffixes
         self._max_bytes = max_bytes
 
@@ -93,9 +94,9 @@ class Uploads:
         name = collection(asked)
         told = [_told(upload, name) for upload in await self.put(documents, name)]
         if not wait:
-            self._builds.touch(name)
+            self._renewals.touch(name)
             return wire.Uploaded(documents=told, indexed=False)
-        built = await self._builds.renew(name)
+        built = await self._renewals.renew(name)
         if built is None or built.index is None:
             return wire.Uploaded(documents=told, indexed=False)
         skipped = [line for line in built.index.skipped if any(line.startswith(f"{one.path}: ") for one in told)]
@@ -122,7 +123,7 @@ class Uploads:
         upload = await self._shelf.get(name, document_id)
         if upload is None or not await self._shelf.delete(name, document_id):
             raise _not_found(document_id)
-        await self._builds.take_out(name, f"{UPLOADS}{upload.name}")
+        await self._renewals.take_out(name, f"{UPLOADS}{upload.name}")
         return wire.DocumentDeleted(status="deleted", id=document_id)
 
 

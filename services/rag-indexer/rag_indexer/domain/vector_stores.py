@@ -11,6 +11,7 @@ from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.files import Files
 from rag_indexer.domain.paging import page
 from rag_indexer.domain.ports import Collections, Record
+from rag_indexer.domain.renewals import Renewals
 from rag_indexer.domain.searches import Searches
 from rag_indexer.domain.sources import UPLOADS
 from rag_indexer.domain.store_files import StoreFiles
@@ -54,6 +55,7 @@ class VectorStores:
         cards: Cards,
         collections: Collections,
         builds: Builds,
+        renewals: Renewals,
         searches: Searches,
         files: Files,
         store_files: StoreFiles,
@@ -63,6 +65,7 @@ class VectorStores:
         self._cards = cards
         self._collections = collections
         self._builds = builds
+        self._renewals = renewals
         self._searches = searches
         self._files = files
         self._store_files = store_files
@@ -88,7 +91,7 @@ class VectorStores:
             await self._store_files.attach(card.collection, attached)
             await self._cards.put(card)
         if attached:
-            self._builds.touch(card.collection)
+            self._renewals.touch(card.collection)
         return await self._told(card)
 
     async def listing(self, asked: wire.PageQuery) -> wire.StorePage:
@@ -140,7 +143,7 @@ class VectorStores:
         collection = (await self.card(store_id)).collection
         await self._store_files.attach(collection, [new])
         await self._still_there(store_id, collection, new.file_id)
-        self._builds.touch(collection)
+        self._renewals.touch(collection)
         return await self._store_files.get(collection, new.file_id)
 
     async def change_file(self, store_id: str, file_id: str, change: wire.StoreFileChange) -> wire.StoreFile:
@@ -148,7 +151,7 @@ class VectorStores:
         collection = (await self.card(store_id)).collection
         await self._store_files.change(collection, file_id, change)
         await self._still_there(store_id, collection, file_id)
-        await self._builds.renew(collection)
+        await self._renewals.renew(collection)
         return await self._store_files.get(collection, file_id)
 
     async def delete_file(self, file_id: str) -> wire.FileDeleted:

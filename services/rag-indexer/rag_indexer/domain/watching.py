@@ -11,6 +11,7 @@ import msgspec
 
 from rag_indexer.domain.builds import Builds, collection
 from rag_indexer.domain.ports import Collections
+from rag_indexer.domain.renewals import Renewals
 from sage_contracts import index as wire
 from sage_contracts.errors import InvalidRequest, StoreUnavailable
 
@@ -38,10 +39,17 @@ class Watching:
     """`pause` is how many seconds pass before what could not be watched is tried again: each time reads its folder."""
 
     def __init__(
-        self, collections: Collections, builds: Builds, watcher: Watcher, *, pause: float = PAUSE_SECONDS
+        self,
+        collections: Collections,
+        builds: Builds,
+        renewals: Renewals,
+        watcher: Watcher,
+        *,
+        pause: float = PAUSE_SECONDS,
     ) -> None:
         self._collections = collections
         self._builds = builds
+        self._renewals = renewals
         self._watcher = watcher
         self._pause = pause
         self._watched: dict[str, _Watched] = {}
@@ -97,13 +105,13 @@ class Watching:
         """Until it is not to be followed any more: true; or cannot be: false."""
         fields = {"collection": name, "source_dir": path}
         log.info("watching", extra=fields)
-        self._builds.touch(name)  # for what changed between the last build and now
+        self._renewals.touch(name)  # for what changed between the last build and now
         async with aclosing(self._watcher.changes(path)) as changes:
             async for _ in changes:
                 if not await self._is_followed(name, path):
                     log.info("not watching any more: it is deleted, or made of another folder", extra=fields)
                     return True
-                self._builds.touch(name)
+                self._renewals.touch(name)
         log.warning("not watching any more", extra=fields)
         return False
 
@@ -118,7 +126,12 @@ class Watching:
         if self._watched.get(name) is watched:
             del self._watched[name]
         task = watched.task
-        if not task.cancelled() and (task.exception() or not task.result()):
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            fields = {"collection": name, "source_dir": watched.path}
+            log.error("not watching any more", exc_info=error, extra=fields)
+        if error is not None or not task.result():
             self._resting[name] = task.get_loop().time() + self._pause
 
     async def _stop(self, name: str) -> bool:

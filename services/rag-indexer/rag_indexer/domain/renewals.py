@@ -1,0 +1,176 @@
+"""Indexes are kept up to date in the background; what could not be done is tried again."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from rag_indexer.domain import removing
+from rag_indexer.domain.jobs import RETRY_SECONDS, Job, Jobs, is_elsewhere, outcome
+from rag_indexer.domain.ports import Collections
+from rag_indexer.domain.sources import Sources
+from sage_contracts import index as wire
+from sage_contracts import names
+from sage_contracts.errors import Conflict, SageError, Unavailable
+
+log = logging.getLogger(__name__)
+
+_TRIES = 6
+_LONGEST_PAUSE = 300.0
+
+
+class Renewals:
+    """
+    `pause` is how many seconds a renewal waits for an encoder or a store that is away, or for another process that
+    builds; each further renewal twice as long.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: Jobs,
+        collections: Collections,
+        sources: Sources,
+        utc: Callable[[], datetime],
+        pause: float = RETRY_SECONDS,
+    ) -> None:
+        self._jobs = jobs
+        self._collections = collections
+        self._sources = sources
+        self._utc = utc
+        self._pause = pause
+        self._pauses: dict[str, float] = {}
+        """How long was last waited for what is away, by collection; without it what waits gives up."""
+        self._waiting: set[str] = set()
+        self._touched: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def refresh(self) -> None:
+        """Bring each index up to date with its folder and uploads, or make a first one; in the background at start."""
+        found = {*await self._collections.names(), *await self._sources.uploaded(), names.DOCS_COLLECTION}
+        for name in sorted(found):
+            record = await (await self._collections.open(name)).record()
+            if record is not None:
+                self._jobs.serving(name, record.num_chunks)
+        for name in sorted(found):
+            await self.renew(name)
+
+    async def renew(self, name: str) -> wire.Built | None:
+        """
+        Bring the index up to date, by a build that begins after now; None when there is nothing to make it of.
+
+        What goes wrong is logged, and in the status; where something was away, it is tried again until that is back.
+        Another process that builds it is waited for a while; then that too is tried again later.
+        """
+        for _ in range(_TRIES):
+            job = await self._renewing(name)
+            if job is None or not is_elsewhere(job):
+                break
+            await asyncio.sleep(self._pause)
+        if job is None:
+            return None
+        error = None if job.task.cancelled() else job.task.exception()
+        if isinstance(error, Unavailable) or is_elsewhere(job):
+            self._try_later(name)
+        else:
+            self._pauses.pop(name, None)
+        return None if error or job.task.cancelled() else await outcome(job)
+
+    async def take_out(self, name: str, path: str) -> None:
+        """
+        Bring the index up to date; where that fails, remove at least this file from it.
+
+        No search finds the file when this returns. Raises StoreUnavailable, and BuildRunning when another process
+        builds; it is done later then.
+        """
+        if await self.renew(name) is not None:
+            return
+        try:
+            await self._remove(name, path)
+        except (Conflict, Unavailable):
+            self._later(self._remove_later(name, path))
+            raise
+
+    def touch(self, name: str) -> None:
+        """
+        Bring the index up to date soon; asked for again before that has begun, it is done once.
+
+        What failed before is not told any more: it is tried again.
+        """
+        self._jobs.forget(name)
+        if name not in self._touched:
+            self._touched.add(name)
+            self._later(self._renew_touched(name))
+
+    def forget(self, name: str) -> None:
+        """It is deleted: nothing is to be built of it later."""
+        self._pauses.pop(name, None)
+        self._touched.discard(name)
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _renewing(self, name: str) -> Job | None:
+        """A build that has ended, begun after now."""
+        while True:
+            await self._jobs.free(name)
+            try:
+                record = await (await self._collections.open(name)).record()
+                job = self._jobs.start(await self._sources.wanted(name, None, record, force=False, stay=True))
+            except Conflict:  # somebody was faster
+                continue
+            except SageError as error:
+                log.warning("not indexed", extra={"collection": name, "reason": error.message})
+                if isinstance(error, Unavailable):
+                    self._try_later(name)
+                return None
+            await asyncio.wait([job.task])
+            return job
+
+    async def _renew_touched(self, name: str) -> None:
+        await self._jobs.free(name)
+        if name in self._touched:
+            self._touched.discard(name)
+            await self.renew(name)
+
+    async def _remove(self, name: str, path: str) -> None:
+        passages = await self._collections.open(name)
+        await self._jobs.free(name)
+        if await self._jobs.change(name, removing.taken_out(passages, path, self._utc())):
+            record = await passages.record()
+            self._jobs.serving(name, record.num_chunks if record else 0)
+
+    async def _remove_later(self, name: str, path: str) -> None:
+        """Unless it was uploaded again since."""
+        pause = self._pause
+        while True:
+            await asyncio.sleep(pause)
+            if await asyncio.to_thread(self._sources.is_uploaded, name, path):
+                return
+            with suppress(Conflict, Unavailable):
+                await self._remove(name, path)
+                return
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _try_later(self, name: str) -> None:
+        if name in self._waiting:
+            self._pauses.setdefault(name, self._pause)  # what waits had given up, and has a reason again
+            return
+        self._waiting.add(name)
+        pause = 2 * self._pauses[name] if name in self._pauses else self._pause
+        self._pauses[name] = pause = min(pause, _LONGEST_PAUSE)
+        self._later(self._try_again(name, pause))
+
+    async def _try_again(self, name: str, pause: float) -> None:
+        await asyncio.sleep(pause)
+        self._waiting.discard(name)
+        if name in self._pauses:
+            await self.renew(name)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
