@@ -1,75 +1,27 @@
 """Vector stores and files, as the real OpenAI SDK uses them, over a real socket and real Edge."""
 
 import asyncio
-import io
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from openai import AsyncOpenAI, BadRequestError, ConflictError, NotFoundError
-from yarl import URL
+from openai import AsyncOpenAI, NotFoundError
 
-from rag_indexer.adapters.store_cards import StoreCards
 from rag_indexer.adapters.upload_shelf import UploadShelf
 from rag_indexer.adapters.wordllama_encoder import WordllamaEncoder
-from rag_indexer.app import vector_stores
 from rag_indexer.domain.ports import Collections, Holder, Passages, no_build
 from rag_indexer.domain.store_files import StoreFiles
-from rag_indexer.domain.uploads import NewUpload, Upload, Uploads
-from rag_indexer.domain.vector_stores import Card, VectorStores
+from rag_indexer.domain.uploads import NewUpload
 from sage_contracts import index as wire
-from sage_contracts.errors import CollectionNotFound, EncoderAway
+from sage_contracts.errors import EncoderAway
 from sage_contracts.index import Job
-from sage_contracts.vector_stores import NewStoreFile, PageQuery, StoreChange, StoreFileChange
-from tests.fakes.bad_bodies import BAD_BODIES, BAD_IDS, HUGE_BODY
+from sage_contracts.vector_stores import PageQuery
 from tests.rag_indexer.parts import Desk, edge_desk, written
+from tests.rag_indexer.routes.vector_stores.scene import LAMP, PUMP, VALVE, filled, named, sdk
 
 pytestmark = pytest.mark.slow
-
-PUMP = b"# Pumps\n\nA pump that rattles has air in its line: open the bleed valve until water comes.\n"
-VALVE = b"# Valves\n\nThe bleed valve is closed by turning it to the right, by hand and without a wrench.\n"
-LAMP = b"# Lamps\n\nThe signal lamp blinks amber while the battery is being charged.\n"
-
-
-@asynccontextmanager
-async def sdk(desk: Desk) -> AsyncGenerator[AsyncOpenAI]:
-    async with desk.served() as url, AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
-    async with edge_desk(tmp_path, encoder=WordllamaEncoder()) as found:
-        yield found
-
-
-@pytest.fixture
-async def client(desk: Desk) -> AsyncGenerator[AsyncOpenAI]:
-    async with sdk(desk) as found:
-        yield found
-
-
-def named(name: str, data: bytes) -> io.BytesIO:
-    file = io.BytesIO(data)
-    file.name = name
-    return file
-
-
-async def filled(client: AsyncOpenAI, **files: bytes) -> tuple[str, list[str]]:
-    """A store with these files, all of them indexed; its id and theirs."""
-    store = await client.vector_stores.create(name="manuals")
-    ids = []
-    for name, data in files.items():
-        file = await client.vector_stores.files.upload_and_poll(
-            vector_store_id=store.id, file=named(f"{name}.md", data), poll_interval_ms=20
-        )
-        assert file.status == "completed", file
-        ids.append(file.id)
-    return store.id, ids
 
 
 async def test_a_store_is_filled_searched_and_emptied(client: AsyncOpenAI) -> None:
@@ -324,121 +276,6 @@ async def test_a_deleted_file_is_in_no_store_any_more(client: AsyncOpenAI) -> No
         await client.vector_stores.files.retrieve(pump, vector_store_id=store)
 
 
-class HeldShelf(UploadShelf):
-    """What is put there waits."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.reached, self.go = asyncio.Event(), asyncio.Event()
-
-    async def put(self, collection: str, upload_id: str, new: NewUpload) -> Upload:
-        self.reached.set()
-        await self.go.wait()
-        return await super().put(collection, upload_id, new)
-
-
-@pytest.mark.parametrize("attach", [True, False])
-async def test_what_is_put_into_a_store_while_that_is_deleted_is_not_kept(
-    client: AsyncOpenAI, desk: Desk, tmp_path: Path, attach: bool
-) -> None:
-    store, (pump,) = await filled(client, pump=PUMP)
-    lamp = await client.files.create(file=named("lamp.md", LAMP), purpose="assistants")
-    shelf = HeldShelf(tmp_path / "data" / "uploads")
-    _, _, other = vector_stores(
-        tmp_path / "data",
-        collections=desk.collections,
-        builds=desk.builds,
-        renewals=desk.renewals,
-        uploads=Uploads(shelf, desk.renewals, suffixes={".md"}, max_bytes=1_000),
-        shelf=shelf,
-        searches=desk.searches,
-    )
-    if attach:
-        putting = asyncio.create_task(other.attach(store, NewStoreFile(file_id=lamp.id)))
-    else:
-        putting = asyncio.create_task(other.change_file(store, pump, StoreFileChange(attributes={})))
-    await shelf.reached.wait()
-    await client.vector_stores.delete(store)
-    shelf.go.set()
-    with pytest.raises(CollectionNotFound):
-        await putting
-    await desk.renewals.refresh()
-
-    assert (await desk.uploads.listing("manuals")).documents == []
-    assert (await desk.builds.status("manuals")).status == "not_found"
-
-
-class HeldCards(StoreCards):
-    """What is put there waits."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.reached, self.go = asyncio.Event(), asyncio.Event()
-
-    async def put(self, card: Card) -> None:
-        self.reached.set()
-        await self.go.wait()
-        await super().put(card)
-
-
-async def test_a_store_that_is_changed_while_it_is_deleted_is_gone(
-    client: AsyncOpenAI, desk: Desk, tmp_path: Path
-) -> None:
-    store = (await client.vector_stores.create(name="manuals")).id
-    files, store_files, _ = desk.vector_stores
-    cards = HeldCards(tmp_path / "data" / "vector-stores")
-    stores = VectorStores(
-        cards=cards,
-        collections=desk.collections,
-        builds=desk.builds,
-        renewals=desk.renewals,
-        searches=desk.searches,
-        files=files,
-        store_files=store_files,
-        new_id=lambda: "0" * 24,
-        now=lambda: datetime.now(UTC),
-    )
-    changing = asyncio.create_task(stores.change(store, StoreChange(name="new")))
-    await cards.reached.wait()
-    deleting = asyncio.create_task(stores.delete(store))
-    await asyncio.sleep(0.1)
-    cards.go.set()
-    await asyncio.wait([changing, deleting])
-
-    assert [one.id async for one in client.vector_stores.list()] == []
-
-
-async def test_a_store_that_another_process_builds_is_not_deleted_and_keeps_its_files(
-    client: AsyncOpenAI, desk: Desk
-) -> None:
-    store, (pump,) = await filled(client, pump=PUMP)
-    async with desk.collections.hold("manuals"):
-        with pytest.raises(ConflictError):
-            await client.vector_stores.delete(store)
-    await desk.renewals.renew("manuals")
-
-    assert [file.id async for file in client.vector_stores.files.list(store)] == [pump]
-    assert (await client.vector_stores.search(store, query="a pump that rattles")).data[0].file_id == pump
-
-
-async def test_a_file_that_one_store_could_not_give_up_is_deleted_from_all_the_next_time(tmp_path: Path) -> None:
-    async with edge_desk(tmp_path, encoder=WordllamaEncoder(), pause=0.01) as desk, sdk(desk) as client:
-        store, (pump,) = await filled(client, pump=PUMP)
-        other = (await client.vector_stores.create(name="others", file_ids=[pump])).id
-        await desk.renewals.renew("others")
-        async with desk.collections.hold("manuals"), desk.collections.hold("others"):
-            with pytest.raises(ConflictError):
-                await client.files.delete(pump)
-        assert (await client.files.delete(pump)).deleted
-        async with asyncio.timeout(30):
-            for one in (store, other):
-                while (await client.vector_stores.search(one, query="a pump that rattles")).data:
-                    await asyncio.sleep(0.01)
-
-        with pytest.raises(NotFoundError):
-            await client.files.retrieve(pump)
-
-
 async def test_what_could_not_be_indexed_has_failed_in_its_store_as_well(tmp_path: Path) -> None:
     async with edge_desk(tmp_path) as desk, sdk(desk) as client:
         desk.encoder.fails_with = EncoderAway("the encoder is away")
@@ -467,136 +304,3 @@ async def test_stores_and_files_outlive_the_service(tmp_path: Path) -> None:
 
     assert (told.name, told.metadata) == ("manuals", {"a": "b"})
     assert hits[0].file_id == pump
-
-
-LONG = {f"key{number}": "x" for number in range(17)}
-
-
-async def test_what_does_not_map_is_refused_and_named(client: AsyncOpenAI) -> None:
-    store = (await client.vector_stores.create(name="manuals")).id
-    readable = (await client.files.create(file=named("a.md", PUMP), purpose="assistants")).id
-    picture = (await client.files.create(file=named("a.png", b"png"), purpose="assistants")).id
-    static: Any = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
-    expiry: Any = {"anchor": "last_active_at", "days": 7}
-    stores, files = client.vector_stores, client.vector_stores.files
-
-    def searched(**fields: Any) -> Any:
-        return stores.search(store, **{"query": "pump", **fields})
-
-    refused: list[tuple[Callable[[], Any], str | None]] = [
-        (lambda: stores.create(expires_after=expiry), "expires_after"),
-        (lambda: stores.create(metadata=LONG), "metadata"),
-        (lambda: stores.create(file_ids=[readable], chunking_strategy=static), "chunking_strategy"),
-        (lambda: stores.update(store, expires_after=expiry), "expires_after"),
-        (lambda: stores.update(store, metadata={"x" * 65: "y"}), "metadata"),
-        (lambda: files.create(store, file_id=readable, chunking_strategy=static), "chunking_strategy"),
-        (lambda: files.create(store, file_id=readable, attributes={"file_id": "mine"}), "attributes"),
-        (lambda: files.create(store, file_id=readable, attributes={"x": "y" * 513}), "attributes"),
-        (lambda: files.create(store, file_id=picture), None),
-        (lambda: searched(query=["one", "two"]), "query"),
-        (lambda: searched(query=""), "query"),
-        (lambda: searched(query="x" * 20_001), "query"),
-        (lambda: searched(rewrite_query=True), "rewrite_query"),
-        (lambda: searched(max_num_results=51), None),
-        (lambda: searched(ranking_options={"score_threshold": "high"}), "ranking_options"),
-        (lambda: searched(filters={"type": "ne", "key": "a", "value": "b"}), "filters"),
-        (lambda: searched(filters={"type": "or", "filters": []}), "filters"),
-        (lambda: searched(filters={"type": "eq", "key": "a", "value": {"b": 1}}), "filters"),
-        (
-            lambda: searched(
-                filters={"type": "and", "filters": [{"type": "eq", "key": "a", "value": n} for n in "bc"]}
-            ),
-            "filters",
-        ),
-        (lambda: stores.list(limit=101), "limit"),
-        (lambda: files.list(store, order="sideways"), "order"),  # type: ignore[arg-type]
-        (lambda: client.files.create(file=named("a.jsonl", b"{}"), purpose="batch"), "purpose"),
-        (lambda: client.files.create(file=named("...", b"x"), purpose="assistants"), "name"),
-        (lambda: client.files.create(file=named("a.md", b"x" * 100_001), purpose="assistants"), "file"),
-        (
-            lambda: client.files.create(
-                file=named("a.md", b"x"), purpose="user_data", expires_after={"anchor": "created_at", "seconds": 3600}
-            ),
-            "expires_after",
-        ),
-    ]
-    for call, param in refused:
-        with pytest.raises(BadRequestError) as raised:
-            await call()
-
-        assert (raised.value.code, raised.value.param) == ("invalid_request", param)
-    assert len((await stores.list()).data) == 1
-    assert (await files.list(store)).data == []
-
-
-async def test_what_is_not_there_is_a_404(client: AsyncOpenAI) -> None:
-    store = (await client.vector_stores.create()).id
-    stores, files = client.vector_stores, client.vector_stores.files
-    missing: list[tuple[Callable[[], Any], str]] = [
-        (lambda: stores.retrieve("vs_nobody"), "collection_not_found"),
-        (lambda: stores.retrieve("manuals"), "collection_not_found"),
-        (lambda: stores.retrieve("vs_" + "x" * 99), "collection_not_found"),
-        (lambda: stores.update("vs_nobody", name="x"), "collection_not_found"),
-        (lambda: stores.delete("vs_nobody"), "collection_not_found"),
-        (lambda: stores.search("vs_nobody", query="x"), "collection_not_found"),
-        (lambda: stores.create(file_ids=["file-0"]), "document_not_found"),
-        (lambda: files.create("vs_nobody", file_id="file-0"), "collection_not_found"),
-        (lambda: files.create(store, file_id="file-0"), "document_not_found"),
-        (lambda: files.list("vs_nobody"), "collection_not_found"),
-        (lambda: files.retrieve("file-0", vector_store_id=store), "document_not_found"),
-        (lambda: files.update("file-0", vector_store_id=store, attributes={}), "document_not_found"),
-        (lambda: files.delete("file-0", vector_store_id=store), "document_not_found"),
-        (lambda: client.files.retrieve("file-0"), "document_not_found"),
-        (lambda: client.files.retrieve("nonsense"), "document_not_found"),
-        (lambda: client.files.content("file-0"), "document_not_found"),
-        (lambda: client.files.delete("file-0"), "document_not_found"),
-    ]
-    for call, code in missing:
-        with pytest.raises(NotFoundError) as raised:
-            await call()
-
-        assert raised.value.code == code
-
-
-async def test_a_form_without_a_file_is_refused(desk: Desk) -> None:
-    async with sdk(desk) as client:
-        for body in ({"data": {"purpose": "assistants"}}, {"json": {"purpose": "assistants"}}, {"content": b""}):
-            response = await client._client.post(f"{client.base_url}files", **body)
-
-            assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_request")
-
-
-async def test_bad_bodies_are_refused_everywhere(desk: Desk) -> None:
-    """An absent body makes a store without a name."""
-    paths = ("", "/vs_manuals", "/vs_manuals/search", "/vs_manuals/files", "/vs_manuals/files/file-0")
-    async with desk.served() as url, aiohttp.ClientSession() as http:
-        stores = [f"{url}/v1/vector_stores{path}" for path in paths]
-        refused = {(address, name): (400, "invalid_request") for address in stores for name in BAD_BODIES}
-        refused |= {(address, "huge"): (413, "body_too_large") for address in stores}
-        del refused[stores[0], "empty"]
-        refused[f"{url}/v1/files", "not an object"] = (400, "invalid_request")
-        for (address, name), expected in refused.items():
-            body = io.BytesIO(BAD_BODIES.get(name, HUGE_BODY))
-            async with http.post(address, data=body, headers={"content-type": "application/json"}) as response:
-                told = (response.status, (await response.json())["error"]["code"])
-
-            assert told == expected, (address, name)
-
-
-async def test_a_file_of_30_mb_is_a_413(desk: Desk) -> None:
-    form = aiohttp.FormData({"purpose": "assistants"})
-    form.add_field("file", io.BytesIO(HUGE_BODY), filename="huge.md")
-    async with (
-        desk.served() as url,
-        aiohttp.ClientSession() as http,
-        http.post(f"{url}/v1/files", data=form) as response,
-    ):
-        assert (response.status, (await response.json())["error"]["code"]) == (413, "body_too_large")
-
-
-async def test_ids_that_could_lead_elsewhere_name_nothing(desk: Desk) -> None:
-    async with desk.served() as url, aiohttp.ClientSession() as http:
-        for bad in BAD_IDS:
-            for path in (f"vector_stores/{bad}", f"vector_stores/vs_{bad}", f"files/{bad}", f"files/file-{bad}"):
-                async with http.get(URL(f"{url}/v1/{path}", encoded=True)) as response:
-                    assert response.status == 404, path
