@@ -1,5 +1,6 @@
 """Gateways with session-stores of their own, all over one Valkey."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,7 +9,10 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+from sage_contracts import names
+from session_store.adapters.redis_keys import part
 from session_store.app import assemble, create_app
+from session_store.domain.records import SessionKey
 from session_store.settings import Settings
 from tests.chat_gateway.stack import Answered, Gateway, gateway
 from tests.fakes.apps import served
@@ -47,6 +51,13 @@ class Pair:
     async def said_in(self, session: str) -> list[str]:
         told = await self.asked("GET", f"/sessions/{session}")
         return [one["content"] for one in told.get("messages", [])]
+
+    async def in_line(self, turns: int) -> None:
+        """Return when so many turns of the session wait for others."""
+        key = part(SessionKey(names.LOCAL_OWNER, self.session), "waiting")
+        async with asyncio.timeout(30):
+            while await self.gates[0].redis.hlen(key) != turns:
+                await asyncio.sleep(0.005)
 
     async def client(self, number: int, turns: int) -> list[Answered]:
         """One of many that talk in this session at once, each with a replica of its own."""

@@ -96,7 +96,13 @@ class Gateway:
 
     async def waits(self, model: str, requests: int) -> None:
         """Return when so many requests of the model wait in line."""
-        line = f'sage_chat_gateway_waiting_requests{{gen_ai_request_model="{model}"}} {requests}.0'
+        await self._measures(f'sage_chat_gateway_waiting_requests{{gen_ai_request_model="{model}"}} {requests}.0')
+
+    async def answers(self, requests: int) -> None:
+        """Return when so many requests are being answered, beside this question."""
+        await self._measures(f'sage_http_requests_in_flight{{service="chat-gateway"}} {requests + 1}.0')
+
+    async def _measures(self, line: str) -> None:
         async with asyncio.timeout(30):
             while line not in (await self.get("/metrics")).raw.decode().splitlines():
                 await asyncio.sleep(0.005)

@@ -133,8 +133,9 @@ class Turns:
         """
         The history within the budget, joined with what comes in; None for a chat that goes on without its session.
 
-        Cancelled, it gives its place up. Raises what the store refuses the turn with, and an Unavailable when it is
-        away.
+        Cancelled, it leaves nothing held: its place in the line stays until it comes up and is given back then, for the
+        store's answer alone tells what there is to give back. Raises what the store refuses the turn with, and an
+        Unavailable when it is away.
         """
         for message in incoming:
             stored_form(message)
