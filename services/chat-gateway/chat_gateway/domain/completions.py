@@ -21,10 +21,10 @@ from chat_gateway.domain.recalling import prompt_receipt, recalled
 from chat_gateway.domain.receipts import Trail
 from chat_gateway.domain.refusing import message_of, passed_on
 from chat_gateway.domain.relaying import relayed
-from chat_gateway.domain.replaying import replayed
+from chat_gateway.domain.replaying import answered_before, replayed
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
 from chat_gateway.domain.requests import Ask, wants_usage, with_fields, without_retrieval
-from chat_gateway.domain.resolving import BUILT_IN, Route, Routes
+from chat_gateway.domain.resolving import BUILT_IN, Route, Routes, unserved
 from chat_gateway.domain.turns import Answered, Turn, Turns, beside
 from chat_gateway.domain.workflows import hint_for, said
 from sage_contracts.chat import ModelPeek, PromptReceipt, Retrieval
@@ -79,15 +79,20 @@ class Completions:
     async def answer(self, ask: Ask) -> Reply:
         """
         Every failure before the first byte is raised; later ones are raised by the stream. Cancelled, it leaves the
-        engine at once.
+        engine at once. What was answered before is told again though nobody serves its model now.
         """
         hint = self._hint(ask)
-        route = self._routes.resolve(ask.model, "llm") if hint is None else BUILT_IN
+        try:
+            route = self._routes.resolve(ask.model, "llm") if hint is None else BUILT_IN
+        except SageError:
+            if (answered := await answered_before(self._turns, ask)) is None:
+                raise
+            return self._again(answered, ask, unserved(ask.model))
         measured = Measured("chat", route.label, self._meter, self._clock)
         prepared = await self._prepared(ask if hint is None else without_retrieval(ask), route)
-        trail = self._dispatch.trail(route)
         if isinstance(prepared, Answered):
-            return replayed(prepared, ask, model=route.asked, told=_told(trail, wanted=ask.explained))
+            return self._again(prepared, ask, route)
+        trail = self._dispatch.trail(route)
         wish = Wish(ask.session_id, prepared.prompt)
         trail.prompt = prepared.receipt
         with _given_back(prepared.turn), _explained(trail, wanted=ask.explained):
@@ -114,6 +119,10 @@ class Completions:
         with _explained(trail, wanted=explained):
             opened = await self._dispatch.open(route, sending, trail)
             return await _plain(opened, measured, _told(trail, wanted=explained))
+
+    def _again(self, answered: Answered, ask: Ask, route: Route) -> Reply:
+        told = _told(self._dispatch.trail(route), wanted=ask.explained)
+        return replayed(answered, ask, model=route.asked, told=told)
 
     def _hint(self, ask: Ask) -> str | None:
         is_meant = self._hints_at_workflows and (ask.model or DEFAULT_MODEL) == DEFAULT_MODEL

@@ -47,6 +47,12 @@ BUILT_IN = Route(asked=DEFAULT_MODEL, model=DEFAULT_MODEL, kind="llm", label=DEF
 """For what the built-in assistant answers itself: no engine need be there."""
 
 
+def unserved(asked: str | None) -> Route:
+    """For what is told again of a model that was served once."""
+    name = asked or DEFAULT_MODEL
+    return Route(asked=name, model=name, kind="llm", label=name)
+
+
 class Routes:
     def __init__(self, fleet: Fleet, upstream: Upstream | None) -> None:
         self._fleet = fleet
