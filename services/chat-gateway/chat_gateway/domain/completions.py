@@ -14,7 +14,7 @@ from chat_gateway.domain.dispatching import Dispatch, Opened, Sending
 from chat_gateway.domain.exchanges import Clock, Exchange, Measured, Passing
 from chat_gateway.domain.grounding import Grounding, Grounds, grounded, question_of
 from chat_gateway.domain.joining import PromptMessage, asked_now, instructions
-from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
+from chat_gateway.domain.ports import ANSWER_BYTES, Flow, Meter, Operation, Whole
 from chat_gateway.domain.quoting import Quoter
 from chat_gateway.domain.reading import is_error, usage_of
 from chat_gateway.domain.recalling import prompt_receipt, recalled
@@ -57,6 +57,8 @@ class _Prepared:
 
 
 class Completions:
+    """`answer_bytes` is how large a stream may be that is stored or rewritten: of others nothing is kept."""
+
     def __init__(
         self,
         routes: Routes,
@@ -67,7 +69,9 @@ class Completions:
         meter: Meter,
         clock: Clock = time.monotonic,
         hints_at_workflows: bool = False,
+        answer_bytes: int = ANSWER_BYTES,
     ) -> None:
+        self._answer_bytes = answer_bytes
         self._hints_at_workflows = hints_at_workflows
         self._routes = routes
         self._dispatch = dispatch
@@ -169,7 +173,7 @@ class Completions:
             quoter = Quoter(prepared.grounds, exchange.transcript, route.asked if route.is_pipeline else None)
             exchange.quote_with(quoter)
         if not isinstance(opened.answer, Whole):
-            return await _streamed(opened, opened.answer, exchange, measured, headers)
+            return await _streamed(opened, opened.answer, exchange, measured, headers, largest=self._answer_bytes)
         answer = passed_on(opened.answer)
         if answer.status >= 400:
             if prepared.turn:
@@ -195,10 +199,16 @@ async def _plain(opened: Opened, measured: Measured, headers: dict[str, str]) ->
 
 
 async def _streamed(
-    opened: Opened, flow: Flow, ending: Passing | Exchange, measured: Measured, headers: dict[str, str]
+    opened: Opened,
+    flow: Flow,
+    ending: Passing | Exchange,
+    measured: Measured,
+    headers: dict[str, str],
+    *,
+    largest: int | None = None,
 ) -> StreamReply:
     measured.first_byte()
-    pieces = relayed(flow, ending.reader, ending, opened.over)
+    pieces = relayed(flow, ending.reader, ending, opened.over, largest=largest)
     await anext(pieces)
     return StreamReply(pieces, headers)
 
