@@ -34,11 +34,14 @@ class Call(Generic[Req, Res]):
     response: type[Res]
     status: int = 200
     query: type[Struct] = Empty
+    ends_in_path: bool = False
+    """Whether the path's last part may hold slashes, escaped or not."""
 
     @property
     def route(self) -> str:
-        """The path as Litestar writes it: `{id}` becomes `{id:str}`."""
-        return self.path.replace("}", ":str}")
+        """The path as Litestar writes it: `{id}` becomes `{id:str}`, or `{id:path}` where it may hold slashes."""
+        route = self.path.replace("}", ":str}")
+        return route.removesuffix(":str}") + ":path}" if self.ends_in_path else route
 
     @property
     def has_body(self) -> bool:

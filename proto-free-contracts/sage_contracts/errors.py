@@ -36,6 +36,7 @@ Every error a SAGE service may raise across a process boundary.
     * EnginesBusy          429  engines_busy
   * UpstreamError          502  upstream_error
     * EngineBroke          502  engine_broke_off
+    * AnswerTooLarge       502  answer_too_large
     * UpstreamTimeout      504  upstream_timeout
       * ConnectTimeout     504  connect_timeout
       * FirstByteTimeout   504  first_byte_timeout
@@ -265,6 +266,12 @@ class EngineBroke(UpstreamError):
     """The engine stopped in the middle of its answer."""
 
     code = "engine_broke_off"
+
+
+class AnswerTooLarge(UpstreamError):
+    """The engine's answer is larger than the gateway holds; it was left in the middle of it."""
+
+    code = "answer_too_large"
 
 
 class UpstreamTimeout(UpstreamError):

@@ -10,10 +10,12 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from msgspec import structs
 from redis.asyncio import Redis
 
 from chat_gateway.app import assemble, create_app
 from chat_gateway.settings import Settings
+from sage_contracts import fleet as fleet_wire
 from sage_contracts import names, sse
 from tests.fakes.apps import served
 from tests.fakes.engine import FakeEngine
@@ -87,6 +89,15 @@ class Gateway:
     async def hint(self) -> None:
         """What control-plane does when the fleet has changed."""
         await self.redis.publish(names.FLEET_CHANNEL, str(self.services.fleet.version))
+
+    async def loses_engines(self, *left: fleet_wire.State) -> None:
+        """Return when it knows a fleet whose first engines are in these states, none of them READY, and no others."""
+        known = self.services.fleet
+        engines = [structs.replace(one, state=state) for one, state in zip(known.engines, left, strict=False)]
+        self.services.fleet = fleet_wire.Fleet(version=known.version + 1, engines=engines)
+        async with asyncio.timeout(30):
+            while len((await self.get("/v1/models")).body["data"]) > 1:
+                await self.hint()
 
     async def tells_load(self, load: dict[str, int]) -> None:
         """Return when the gateway has told Redis that this is in flight."""

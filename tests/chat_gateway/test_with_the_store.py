@@ -64,6 +64,35 @@ async def test_an_interrupted_turn_is_taken_back_and_answered_anew(shared_redis:
     assert (again.done, said) == (True, ["a", "You said: a"])
 
 
+async def test_without_engine_a_repeat_is_what_is_stored_and_an_interrupted_turn_stays_as_it_was(
+    shared_redis: RedisServer,
+) -> None:
+    engine = FakeEngine(script=Script(words=("one", " two", " three")))
+    async with pair(shared_redis, engine) as both:
+        answered = await both.chat("a", headers=dict(KEY))
+        engine.then(cut_after=2)
+        cut = {"Idempotency-Key": "k2"}
+        await both.chat("b", stream=True, headers=dict(cut))
+        async with asyncio.timeout(10):
+            while len(before := await both.read()) < 4:
+                await asyncio.sleep(0.005)
+        for gate in both.gates:
+            await gate.loses_engines("ERROR")
+        again = await both.chat("a", gate=1, headers=dict(KEY))
+        refused = [await both.chat("b", stream=True, headers=dict(cut)), await both.chat("c", headers=dict(cut))]
+        new = await both.gates[0].chat("a", session_id=f"{both.session}-new", headers=dict(KEY))
+        async with asyncio.timeout(10):
+            while await both.read() != before or await both.said_in(f"{both.session}-new"):
+                await asyncio.sleep(0.005)
+        gone = await both.asked("GET", f"/sessions/{both.session}-new")
+
+    assert (again.text, again.headers["idempotency-replayed"]) == (answered.text, "true")
+    assert [one.status for one in [*refused, new]] == [503, 422, 503]
+    assert [one["content"] for one in before] == ["a", "one two three", "b", "one two"]
+    assert before[-1]["metadata"]["finish_reason"] == "interrupted"
+    assert gone["error"]["code"] == "session_not_found"
+
+
 async def test_what_was_interrupted_is_a_conflict_once_the_session_has_gone_on(shared_redis: RedisServer) -> None:
     engine = FakeEngine()
     async with pair(shared_redis, engine) as both:

@@ -18,6 +18,13 @@ def test_the_route_is_litestars() -> None:
     assert READ.route == "/things/{thing_id:str}/parts/{part:str}"
 
 
+def test_the_last_part_may_hold_slashes() -> None:
+    deep = Call("GET", "/things/{thing_id}/parts/{part}", Empty, Empty, ends_in_path=True)
+
+    assert deep.route == "/things/{thing_id:str}/parts/{part:path}"
+    assert deep.url(thing_id="a", part="b/c") == "/things/a/parts/b%2Fc"
+
+
 def test_parts_of_a_path_are_escaped() -> None:
     assert READ.url(thing_id="a/../b", part="ü ?") == "/things/a%2F..%2Fb/parts/%C3%BC%20%3F"
 

@@ -64,6 +64,19 @@ async def test_a_whole_stream_is_whole(client: openai.AsyncOpenAI, engine: FakeE
     assert done.usage.total_tokens > 0
 
 
+async def test_a_model_is_read_by_its_name_whatever_slashes_it_has(
+    client: openai.AsyncOpenAI, registered: Registered
+) -> None:
+    async with fake_engine(f"org/{new_name('tiny')}") as engine, registered(engine):
+        found = await client.models.retrieve(engine.model)
+        listed = [model async for model in client.models.list()]
+        with pytest.raises(openai.NotFoundError) as refused:
+            await client.models.retrieve(f"{engine.model}-gone")
+
+    assert found in listed
+    assert refused.value.code == "model_not_found"
+
+
 async def test_the_second_turn_of_a_session_knows_the_first(client: openai.AsyncOpenAI, engine: FakeEngine) -> None:
     session = new_name("ada")
     stream = await client.chat.completions.create(

@@ -77,7 +77,7 @@ async def assemble(config: Settings, registry: CollectorRegistry) -> AsyncGenera
         loads = Loads()
         load = RedisLoad(redis, uuid.uuid4().hex, loads)
         errands = Errands()
-        engines = OpenAIEngines(to_engines, _patience(config))
+        engines = OpenAIEngines(to_engines, _patience(config), answer_bytes=config.answer_bytes)
         await source.fetch()
         try:
             async with background.running(source.listen, source.follow, background.every(EVERY_SECONDS, load.exchange)):
@@ -132,7 +132,13 @@ def _parts(
         required=config.session_required,
     )
     completions = Completions(
-        routes, dispatch, turns, grounding=grounding, meter=meter, hints_at_workflows=config.workflow_hint
+        routes,
+        dispatch,
+        turns,
+        grounding=grounding,
+        meter=meter,
+        hints_at_workflows=config.workflow_hint,
+        answer_bytes=config.answer_bytes,
     )
     return Parts(
         health=Health(SERVICE, optional={"fleet": _fleet_check(fleet, routes)}),

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from chat_gateway.domain.balancing import PolicyName
+from chat_gateway.domain.ports import ANSWER_BYTES
 from sage_chassis.settings import HTTP_URL, RedisURL
 from sage_chassis.sse import PING_SECONDS
 
@@ -65,6 +66,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     stream_seconds: Annotated[
         float, Meta(gt=0, description="How long a streamed answer may take as a whole, from its first byte on.")
     ] = 3600
+    answer_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How large an answer may be, in bytes, that the gateway holds: one that is not streamed, is "
+            "stored in a session or may cite sources.",
+        ),
+    ] = ANSWER_BYTES
     ping_seconds: Annotated[
         float, Meta(gt=0, description="After how much silence of the engine a stream gets a comment line.")
     ] = PING_SECONDS

@@ -12,6 +12,7 @@ from chat_gateway.domain.retrying import AT_LEAST
 from chat_gateway.domain.waiting import Lines
 from sage_contracts import fleet as wire
 from sage_contracts.errors import (
+    AnswerTooLarge,
     ConnectTimeout,
     EnginesBusy,
     FirstByteTimeout,
@@ -110,12 +111,15 @@ async def test_a_429_of_the_only_engine_is_the_clients_to_know() -> None:
     assert (await Scene(a=refusing(429)).open()).answer == refusing(429)
 
 
-async def test_a_request_that_took_all_its_time_is_not_sent_again() -> None:
-    scene = Scene(a=RequestTimeout("slow"), b=RequestTimeout("slow"))
-    with pytest.raises(RequestTimeout):
+@pytest.mark.parametrize(
+    ("failure", "outcome"), [(RequestTimeout("slow"), "timeout"), (AnswerTooLarge("large"), "oversized")]
+)
+async def test_a_request_that_took_all_an_answer_may_take_is_not_sent_again(failure: SageError, outcome: str) -> None:
+    scene = Scene(a=failure, b=failure)
+    with pytest.raises(type(failure)):
         await scene.open()
 
-    assert scene.meter.attempts == ["timeout"]
+    assert scene.meter.attempts == [outcome]
 
 
 async def test_no_engine_left_is_no_engine() -> None:
@@ -177,7 +181,10 @@ async def test_a_4xx_never_counts_against_an_engine(status: int) -> None:
     assert [one.excluded for one in choice.candidates] == [None, None]
 
 
-@pytest.mark.parametrize("bad", [DROPPED, refusing(500), refusing(503), FirstByteTimeout("slow"), RequestTimeout("x")])
+@pytest.mark.parametrize(
+    "bad",
+    [DROPPED, refusing(500), refusing(503), FirstByteTimeout("slow"), RequestTimeout("x"), AnswerTooLarge("large")],
+)
 async def test_an_engine_that_fails_five_times_in_a_row_is_left_alone(bad: Scripted) -> None:
     scene = Scene(a=bad, b=GOOD)
     free = scene.loads.take("b")

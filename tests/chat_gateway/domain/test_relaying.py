@@ -7,7 +7,7 @@ import pytest
 from chat_gateway.domain.ports import Breaker
 from chat_gateway.domain.reading import Skimmer
 from chat_gateway.domain.relaying import relayed
-from sage_contracts.errors import EngineBroke, StoreUnavailable, UpstreamError, UpstreamTimeout
+from sage_contracts.errors import AnswerTooLarge, EngineBroke, StoreUnavailable, UpstreamError, UpstreamTimeout
 from sage_contracts.sse import DONE, PING
 from tests.chat_gateway.domain.doubles import DROPPED, ScriptedFlow
 from tests.chat_gateway.domain.test_reading import frame
@@ -38,8 +38,8 @@ class Scene:
     def over(self, by: Breaker | None) -> None:
         self.freed.append(by)
 
-    async def run(self, until: int | None = None) -> bytes:
-        async with aclosing(relayed(self.flow, Skimmer(), self, self.over)) as pieces:
+    async def run(self, until: int | None = None, largest: int | None = None) -> bytes:
+        async with aclosing(relayed(self.flow, Skimmer(), self, self.over, largest=largest)) as pieces:
             async for piece in pieces:
                 self.out.append(piece)
                 if len(self.out) == until:
@@ -131,6 +131,18 @@ async def test_the_connection_may_be_used_again() -> None:
     await scene.run()
 
     assert scene.flow.finished
+
+
+async def test_what_is_kept_of_a_stream_has_a_bound() -> None:
+    told = ONE + TWO + LAST + DONE
+    assert await Scene(ONE, TWO, LAST, DONE).run(largest=len(told)) == told
+
+    scene = Scene(ONE, TWO, LAST, DONE)
+    with pytest.raises(AnswerTooLarge):
+        await scene.run(largest=len(told) - len(DONE) - 1)
+
+    assert b"".join(scene.out) == ONE + TWO
+    assert (scene.completed, scene.broken_by, scene.freed, scene.flow.closed) == (0, ["engine"], ["engine"], True)
 
 
 async def test_a_frame_without_end_is_given_up() -> None:

@@ -92,6 +92,41 @@ async def test_the_only_engines_failure_has_a_status(
     assert answer.headers.get("x-should-retry") == ("false" if status == 502 else None)
 
 
+LARGE = Script(words=("well",) * 40, extra={"x": "y" * 100})
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("fields", [{"session_id": "s1"}, {"rag": True}, {"model": "sage-default"}])
+async def test_an_answer_that_is_held_has_a_bound(
+    shared_redis: RedisServer, fields: dict[str, Any], streams: bool
+) -> None:
+    script = LARGE if streams else Script(extra={"x": "y" * 4000})
+    async with gateway(shared_redis, FakeEngine(script=script), answer_bytes=4000) as gate:
+        answer = await gate.chat(**fields, stream=streams)
+
+    told = answer.chunks[-1] if streams else answer.body
+    assert (told["error"]["code"], told["error"]["type"]) == ("answer_too_large", "server_error")
+    if streams:
+        assert (answer.status, answer.done) == (200, False)
+    else:
+        assert (answer.status, answer.headers["x-should-retry"]) == (502, "false")
+
+
+async def test_a_stream_that_only_passes_may_be_of_any_size(shared_redis: RedisServer) -> None:
+    async with gateway(shared_redis, FakeEngine(script=LARGE), answer_bytes=4000) as gate:
+        answer = await gate.chat(stream=True)
+
+    assert (answer.text, answer.done) == ("well" * 40, True)
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/embeddings"])
+async def test_an_answer_in_one_piece_has_a_bound(shared_redis: RedisServer, path: str) -> None:
+    async with gateway(shared_redis, FakeEngine(), answer_bytes=10) as gate:
+        answer = await gate.post(path, {**chat_body(), "prompt": "hi", "input": "hi"})
+
+    assert (answer.status, answer.code) == (502, "answer_too_large")
+
+
 async def test_an_engine_that_is_gone_is_a_503(shared_redis: RedisServer) -> None:
     engine = FakeEngine()
     async with gateway(shared_redis, engine) as gate:

@@ -1,4 +1,4 @@
-"""/v1/completions, /v1/embeddings and /v1/models."""
+"""/v1/completions and /v1/embeddings."""
 
 import openai
 import pytest
@@ -88,17 +88,3 @@ async def test_an_engines_failure_has_a_status(
 
     assert answer.status == status
     assert answer.body["error"]["message"]
-
-
-async def test_models_are_those_that_can_answer(shared_redis: RedisServer) -> None:
-    async with (
-        gateway(shared_redis, FakeEngine(), FakeEngine(), embedders=[FakeEngine("emb")]) as gate,
-        sdk(gate) as client,
-    ):
-        models = await client.models.list()
-
-    assert [(model.id, model.owned_by, model.object) for model in models.data] == [
-        ("tiny", "engine", "model"),
-        ("sage-default", "sage", "model"),
-        ("emb", "engine", "model"),
-    ]

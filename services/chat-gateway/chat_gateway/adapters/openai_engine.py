@@ -9,10 +9,17 @@ from dataclasses import dataclass
 import aiohttp
 
 from chat_gateway.adapters.guarded_sockets import guarded_socket
-from chat_gateway.domain.ports import EngineDropped, EngineRefused, Flow, Target, Whole
+from chat_gateway.domain.ports import ANSWER_BYTES, EngineDropped, EngineRefused, Flow, Target, Whole
 from sage_chassis import logs
 from sage_chassis.sse import PING_SECONDS
-from sage_contracts.errors import ConnectTimeout, FirstByteTimeout, IdleTimeout, RequestTimeout, UpstreamTimeout
+from sage_contracts.errors import (
+    AnswerTooLarge,
+    ConnectTimeout,
+    FirstByteTimeout,
+    IdleTimeout,
+    RequestTimeout,
+    UpstreamTimeout,
+)
 from sage_contracts.names import REQUEST_ID_HEADER
 
 READ_BUFFER_BYTES = 256 * 1024
@@ -55,9 +62,12 @@ async def engine_session() -> AsyncGenerator[aiohttp.ClientSession]:
 
 
 class OpenAIEngines:
-    def __init__(self, http: aiohttp.ClientSession, patience: Patience) -> None:
+    """`answer_bytes` is how large an answer in one piece may be."""
+
+    def __init__(self, http: aiohttp.ClientSession, patience: Patience, *, answer_bytes: int = ANSWER_BYTES) -> None:
         self._http = http
         self._patience = patience
+        self._answer_bytes = answer_bytes
 
     async def open(self, target: Target, path: str, body: bytes, *, streamed: bool) -> Whole | Flow:
         try:
@@ -74,7 +84,7 @@ class OpenAIEngines:
             return Whole(
                 status=response.status,
                 content_type=_content_type(response),
-                body=await response.read(),
+                body=await _body(response, self._answer_bytes),
                 retry_after=response.headers.get("Retry-After"),
             )
         except BaseException as error:
@@ -141,7 +151,8 @@ class StreamedAnswer:
     async def finish(self) -> None:
         with suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(FINISH_SECONDS):
-                await self._response.content.read()
+                while await self._response.content.readany():
+                    pass
 
     def close(self) -> None:
         self._response.close()
@@ -152,6 +163,17 @@ async def _first_piece(response: aiohttp.ClientResponse) -> bytes:
     if not piece:
         raise EngineDropped("an empty stream")
     return piece
+
+
+async def _body(response: aiohttp.ClientResponse, largest: int) -> bytes:
+    """Raises AnswerTooLarge as soon as that is known: told by the engine, or received."""
+    body, told = bytearray(), response.content_length or 0
+    while max(len(body), told) <= largest:
+        piece = await response.content.readany()
+        if not piece:
+            return bytes(body)
+        body += piece
+    raise AnswerTooLarge(f"the engine's answer is larger than {largest:,} bytes")
 
 
 def _headers(target: Target) -> dict[str, str]:

@@ -14,17 +14,17 @@ from chat_gateway.domain.dispatching import Dispatch, Opened, Sending
 from chat_gateway.domain.exchanges import Clock, Exchange, Measured, Passing
 from chat_gateway.domain.grounding import Grounding, Grounds, grounded, question_of
 from chat_gateway.domain.joining import PromptMessage, asked_now, instructions
-from chat_gateway.domain.ports import Flow, Meter, Operation, Whole
+from chat_gateway.domain.ports import ANSWER_BYTES, Flow, Meter, Operation, Whole
 from chat_gateway.domain.quoting import Quoter
 from chat_gateway.domain.reading import is_error, usage_of
 from chat_gateway.domain.recalling import prompt_receipt, recalled
 from chat_gateway.domain.receipts import Trail
 from chat_gateway.domain.refusing import message_of, passed_on
 from chat_gateway.domain.relaying import relayed
-from chat_gateway.domain.replaying import replayed
+from chat_gateway.domain.replaying import answered_before, replayed
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
 from chat_gateway.domain.requests import Ask, wants_usage, with_fields, without_retrieval
-from chat_gateway.domain.resolving import BUILT_IN, Route, Routes
+from chat_gateway.domain.resolving import BUILT_IN, Route, Routes, unserved
 from chat_gateway.domain.turns import Answered, Turn, Turns, beside
 from chat_gateway.domain.workflows import hint_for, said
 from sage_contracts.chat import ModelPeek, PromptReceipt, Retrieval
@@ -57,6 +57,8 @@ class _Prepared:
 
 
 class Completions:
+    """`answer_bytes` is how large a stream may be that is stored or rewritten: of others nothing is kept."""
+
     def __init__(
         self,
         routes: Routes,
@@ -67,7 +69,9 @@ class Completions:
         meter: Meter,
         clock: Clock = time.monotonic,
         hints_at_workflows: bool = False,
+        answer_bytes: int = ANSWER_BYTES,
     ) -> None:
+        self._answer_bytes = answer_bytes
         self._hints_at_workflows = hints_at_workflows
         self._routes = routes
         self._dispatch = dispatch
@@ -79,15 +83,20 @@ class Completions:
     async def answer(self, ask: Ask) -> Reply:
         """
         Every failure before the first byte is raised; later ones are raised by the stream. Cancelled, it leaves the
-        engine at once.
+        engine at once. What was answered before is told again though nobody serves its model now.
         """
         hint = self._hint(ask)
-        route = self._routes.resolve(ask.model, "llm") if hint is None else BUILT_IN
+        try:
+            route = self._routes.resolve(ask.model, "llm") if hint is None else BUILT_IN
+        except SageError:
+            if (answered := await answered_before(self._turns, ask)) is None:
+                raise
+            return self._again(answered, ask, unserved(ask.model))
         measured = Measured("chat", route.label, self._meter, self._clock)
         prepared = await self._prepared(ask if hint is None else without_retrieval(ask), route)
-        trail = self._dispatch.trail(route)
         if isinstance(prepared, Answered):
-            return replayed(prepared, ask, model=route.asked, told=_told(trail, wanted=ask.explained))
+            return self._again(prepared, ask, route)
+        trail = self._dispatch.trail(route)
         wish = Wish(ask.session_id, prepared.prompt)
         trail.prompt = prepared.receipt
         with _given_back(prepared.turn), _explained(trail, wanted=ask.explained):
@@ -114,6 +123,10 @@ class Completions:
         with _explained(trail, wanted=explained):
             opened = await self._dispatch.open(route, sending, trail)
             return await _plain(opened, measured, _told(trail, wanted=explained))
+
+    def _again(self, answered: Answered, ask: Ask, route: Route) -> Reply:
+        told = _told(self._dispatch.trail(route), wanted=ask.explained)
+        return replayed(answered, ask, model=route.asked, told=told)
 
     def _hint(self, ask: Ask) -> str | None:
         is_meant = self._hints_at_workflows and (ask.model or DEFAULT_MODEL) == DEFAULT_MODEL
@@ -160,7 +173,7 @@ class Completions:
             quoter = Quoter(prepared.grounds, exchange.transcript, route.asked if route.is_pipeline else None)
             exchange.quote_with(quoter)
         if not isinstance(opened.answer, Whole):
-            return await _streamed(opened, opened.answer, exchange, measured, headers)
+            return await _streamed(opened, opened.answer, exchange, measured, headers, largest=self._answer_bytes)
         answer = passed_on(opened.answer)
         if answer.status >= 400:
             if prepared.turn:
@@ -186,10 +199,16 @@ async def _plain(opened: Opened, measured: Measured, headers: dict[str, str]) ->
 
 
 async def _streamed(
-    opened: Opened, flow: Flow, ending: Passing | Exchange, measured: Measured, headers: dict[str, str]
+    opened: Opened,
+    flow: Flow,
+    ending: Passing | Exchange,
+    measured: Measured,
+    headers: dict[str, str],
+    *,
+    largest: int | None = None,
 ) -> StreamReply:
     measured.first_byte()
-    pieces = relayed(flow, ending.reader, ending, opened.over)
+    pieces = relayed(flow, ending.reader, ending, opened.over, largest=largest)
     await anext(pieces)
     return StreamReply(pieces, headers)
 

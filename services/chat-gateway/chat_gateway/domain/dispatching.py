@@ -28,6 +28,7 @@ from chat_gateway.domain.resolving import Route
 from chat_gateway.domain.retrying import RetryBudget
 from chat_gateway.domain.waiting import LineFull, Lines, WaitedTooLong
 from sage_contracts.errors import (
+    AnswerTooLarge,
     ConnectTimeout,
     EnginesBusy,
     FirstByteTimeout,
@@ -235,7 +236,7 @@ class Dispatch:
 
     def _blamed(self, engine_id: str, error: BaseException) -> SageError | None:
         """The failure as it is told if no other engine answers; None for one that ends the request."""
-        if not isinstance(error, EngineRefused | EngineDropped | UpstreamTimeout):
+        if not isinstance(error, EngineRefused | EngineDropped | UpstreamError):
             return None
         self._chooser.failed(engine_id)
         match error:
@@ -272,6 +273,8 @@ def _outcome(error: BaseException) -> Outcome:
             return "dropped"
         case UpstreamTimeout():
             return "timeout"
+        case AnswerTooLarge():
+            return "oversized"
         case _:
             return "cancelled"
 

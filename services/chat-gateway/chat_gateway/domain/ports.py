@@ -9,10 +9,13 @@ from sage_contracts.index import Found
 from sage_contracts.turns import CommitTurn, HeldTurn, OpenTurn, TurnOpened
 
 Operation = Literal["chat", "text_completion", "embeddings"]
-Outcome = Literal["answered", "refused", "dropped", "rejected", "timeout", "cancelled"]
+Outcome = Literal["answered", "refused", "dropped", "rejected", "timeout", "oversized", "cancelled"]
 Breaker = Literal["client", "engine", "store"]
 TurnEnd = Literal["committed", "interrupted", "abandoned", "replayed", "lost", "deleted", "failed", "without"]
 """How a turn ended; `without` is a chat that went on without its session."""
+
+ANSWER_BYTES = 128 * 1024 * 1024
+"""Room for the vectors of 1,000 texts with 4,096 dimensions, told as JSON numbers."""
 
 
 class EngineRefused(Exception):
@@ -73,8 +76,8 @@ class Engines(Protocol):
         """
         Send the request and wait for the answer's first piece.
 
-        Raises EngineRefused, EngineDropped, ConnectTimeout, FirstByteTimeout (streamed) or RequestTimeout (not
-        streamed). Cancelled, it leaves the engine at once.
+        Raises EngineRefused, EngineDropped, ConnectTimeout, FirstByteTimeout (streamed), RequestTimeout (not streamed)
+        or AnswerTooLarge (in one piece). Cancelled, it leaves the engine at once.
         """
         ...
 

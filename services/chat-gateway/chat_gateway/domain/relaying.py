@@ -6,7 +6,7 @@ from typing import Protocol
 
 from chat_gateway.domain.ports import Breaker, EngineDropped, Flow
 from chat_gateway.domain.reading import Reader, chunk_of, is_done
-from sage_contracts.errors import EngineBroke, SageError, UpstreamError
+from sage_contracts.errors import AnswerTooLarge, EngineBroke, SageError, UpstreamError
 from sage_contracts.sse import DONE, PING, Frames
 
 
@@ -23,10 +23,17 @@ class Ending(Protocol):
 
 
 async def relayed(
-    flow: Flow, reader: Reader, ending: Ending, over: Callable[[Breaker | None], None]
+    flow: Flow,
+    reader: Reader,
+    ending: Ending,
+    over: Callable[[Breaker | None], None],
+    *,
+    largest: int | None = None,
 ) -> AsyncGenerator[bytes]:
     """
     The engine's frames as they come, a ping where it is silent, and `[DONE]` only after a whole answer.
+
+    `largest` bounds the answer, in bytes, where the reader keeps what it reads.
 
     Raises what went wrong in mid-stream, for the caller to tell in the stream. However it is left, the engine is left
     too, and `over` is told who broke it off, if anyone. The first item is empty: take it at once, and the cleaning up
@@ -35,7 +42,7 @@ async def relayed(
     broken_by: Breaker | None = "client"
     try:
         yield b""
-        async for out in _until_done(flow, reader):
+        async for out in _until_done(flow, reader, largest):
             yield out
         if reader.failed:
             broken_by = "engine"
@@ -60,13 +67,16 @@ async def relayed(
             ending.broken(broken_by)
 
 
-async def _until_done(flow: Flow, reader: Reader) -> AsyncGenerator[bytes]:
-    frames = Frames()
+async def _until_done(flow: Flow, reader: Reader, largest: int | None) -> AsyncGenerator[bytes]:
+    frames, received = Frames(), 0
     async with aclosing(_pieces(flow)) as pieces:
         async for piece in pieces:
             if not piece:
                 yield PING
                 continue
+            received += len(piece)
+            if largest is not None and received > largest:
+                raise AnswerTooLarge(f"the engine's answer is larger than {largest:,} bytes")
             out, done = _read(_cut(frames, piece), reader)
             if out:
                 yield out

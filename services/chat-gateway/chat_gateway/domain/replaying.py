@@ -1,6 +1,7 @@
 """Answer a turn again with what is stored of it, as JSON or as a stream."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,12 +11,32 @@ from chat_gateway.domain.ports import Whole
 from chat_gateway.domain.refusing import JSON
 from chat_gateway.domain.replies import Reply, StreamReply, WholeReply
 from chat_gateway.domain.requests import Ask, wants_usage
-from chat_gateway.domain.turns import Answered, session_headers
+from chat_gateway.domain.turns import Answered, Turn, Turns, session_headers
+from sage_contracts.errors import SessionBusy
 from sage_contracts.names import REPLAYED_HEADER
 from sage_contracts.sessions import Message
 from sage_contracts.sse import DONE, event
 
 Told = dict[str, Any]
+
+
+async def answered_before(turns: Turns, ask: Ask) -> Answered | None:
+    """
+    What is stored of the turn that the client names, where nobody could answer it now; None where nothing is.
+
+    It waits for that very turn while it is under way, and for no other. A turn that is had is given back at once.
+    """
+    if ask.session_id is None or ask.turn.key is None:
+        return None
+    wish = replace(ask.turn, on_conflict="reject")
+    try:
+        opened = await turns.open(ask.session_id, ask.messages, wish, budget_tokens=0, model=None)
+    except SessionBusy:
+        return None
+    if isinstance(opened, Turn):
+        opened.abandon()
+        return None
+    return opened
 
 
 def replayed(answered: Answered, ask: Ask, *, model: str, told: Mapping[str, str]) -> Reply:

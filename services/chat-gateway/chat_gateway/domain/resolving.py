@@ -47,6 +47,12 @@ BUILT_IN = Route(asked=DEFAULT_MODEL, model=DEFAULT_MODEL, kind="llm", label=DEF
 """For what the built-in assistant answers itself: no engine need be there."""
 
 
+def unserved(asked: str | None) -> Route:
+    """For what is told again of a model that was served once."""
+    name = asked or DEFAULT_MODEL
+    return Route(asked=name, model=name, kind="llm", label=name)
+
+
 class Routes:
     def __init__(self, fleet: Fleet, upstream: Upstream | None) -> None:
         self._fleet = fleet
@@ -82,6 +88,17 @@ class Routes:
             *_listed(created["embedding"]),
         ]
 
+    def model(self, name: str) -> Model:
+        """As it is listed. Raises ModelNotFound for one that is not, NoEngineAvailable before the fleet is known."""
+        listed = self.models()
+        for model in listed:
+            if model.id == name:
+                return model
+        if not self._fleet.known:
+            raise _unheard_of()
+        names = ", ".join(model.id for model in listed)
+        raise ModelNotFound(f"The model '{name}' is not served now. Models that are: {names}", param="model")
+
     def can_chat(self) -> bool:
         return bool(self._fleet.ready_models("llm")) or self._upstream is not None
 
@@ -106,7 +123,7 @@ class Routes:
         if name == DEFAULT_MODEL:
             return NoEngineAvailable(f"no {_SPOKEN[kind]} is READY; {REGISTER}", retry_after=5)
         if not self._fleet.known:
-            return NoEngineAvailable("the fleet is not known yet: the control-plane has not answered", retry_after=2)
+            return _unheard_of()
         if kind == "llm" and name in self._fleet.models("embedding"):
             return ModelNotFound(f"The model '{name}' is for embeddings; it cannot chat.", param="model")
         return ModelNotFound(
@@ -124,6 +141,10 @@ _SERVED_BY: dict[EngineKind, tuple[EngineKind, ...]] = {"llm": ("llm",), "embedd
 """Many an engine for chats can embed as well; whether this one can is its own to say."""
 
 _SPOKEN: dict[EngineKind, str] = {"llm": "engine", "embedding": "embedding engine"}
+
+
+def _unheard_of() -> NoEngineAvailable:
+    return NoEngineAvailable("the fleet is not known yet: the control-plane has not answered", retry_after=2)
 
 
 def _listed(created: Mapping[str, int]) -> list[Model]:
