@@ -1,6 +1,7 @@
 """The words by which people ask to have something remembered: "remember that …", "make a note: …", "帮我记一下…"."""
 
 import re
+from typing import NamedTuple
 
 _POLITE = (
     r"(?P<polite>(?:(?:please|just|and|also|so|(?:can|could|will|would) you|I(?:['\u2019]d| would) like you to"
@@ -25,19 +26,47 @@ _ENGLISH = (
     r"|remember\s+(?=(?:my|our|the|I|we)\s))"
 )
 _CHINESE = (
-    "(?:那|还有|另外|顺便)?(?P<able>(?:你)?(?:能不能|可不可以|能|可以))?"
+    "(?:那|还有|还要|还请|另外|顺便|同时|也)?(?P<able>(?:你)?(?:能不能|可不可以|能|可以))?"
     "(?:请|麻烦|帮我|帮忙|给我|替我|你|您|要|一定|千万|务必){0,4}"
     "(?:记住|记得|记下来|记下|记一下|记着|记好|别忘了?|不要忘[了记]?|写下来|存一下)了?[,，:：、]?[ \t]*"
 )
-REQUEST = f"(?:{_ENGLISH}|{_CHINESE})"
-_AT_THE_BEGINNING = re.compile(REQUEST, re.IGNORECASE)
+_OPENING = (
+    r"(?:(?:oh|ok|okay|hey|hi|hello|yes|no|well|but|then|now|thanks|thank you|by the way|btw|ps|fyi|actually"
+    r"|(?:one more|another|one) thing)[,:!]?\s{1,3}){0,3}"
+)
+_REQUEST = re.compile(
+    rf"(?:^[-*\u2022\d.)\s]{{0,6}}|[,，、\u2013\u2014]\s{{0,3}}|\s(?=(?:and|also|so|but|please)\s)|(?<=[\u4e00-\u9fff])\s)"
+    rf"{_OPENING}(?:{_ENGLISH}|{_CHINESE})",
+    re.IGNORECASE,
+)
+_AND = re.compile(
+    r",?\sand\s(?:that\s(?=(?:(?:my|our|his|her|the|I|we|he|she|it|they)\b|(?-i:[A-Z])))"
+    r"|(?=(?:my|our)\s[\w' -]{1,40}?\s(?:is|are)\b))",
+    re.IGNORECASE,
+)
 
 
-def request(sentence: str) -> re.Match[str] | None:
-    """The words at the sentence's beginning that ask to have the rest remembered."""
-    return _AT_THE_BEGINNING.match(sentence)
+class Request(NamedTuple):
+    """`politely`: it is a question only in its form, "could you remember that …?"."""
+
+    said: str
+    politely: bool
 
 
-def is_asked_politely(found: re.Match[str]) -> bool:
-    """Whether it is a question only in its form: "could you remember that …?"."""
-    return "you" in (found["polite"] or "").casefold() or bool(found["able"])
+def requests(sentence: str) -> tuple[str, list[Request]]:
+    """
+    What stands before the first words that ask to have something remembered, and each thing they ask it of.
+
+    Such words begin the sentence or a part of it: behind "I", "you" or "to" nobody is asked.
+    """
+    found = list(_REQUEST.finditer(sentence))
+    if not found:
+        return sentence, []
+    ends = [*(match.start() for match in found[1:]), len(sentence)]
+    asked = [
+        Request(said, "you" in (match["polite"] or "").casefold() or bool(match["able"]))
+        for match, end in zip(found, ends, strict=True)
+        for part in _AND.split(sentence[match.end() : end])
+        if (said := part.strip(" \t,，、:：").removesuffix("吗"))
+    ]
+    return sentence[: found[0].start()].strip(), asked

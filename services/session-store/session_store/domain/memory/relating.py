@@ -6,28 +6,20 @@ left out: an engine reads better, where one is configured.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from session_store.domain.memory.asking import is_asked_politely, request
+from session_store.domain.memory.asking import requests
 from session_store.domain.memory.notes import USER, Statement
+from session_store.domain.memory.sentences import sentences
 
 READ_CHARS = 4_000
 """Of a message: people state things in short ones; long ones are pasted."""
-
-STOP = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)\.(?=\s|$)|[!?](?=\s|$)|[;\n。！？；]")
-"""Where a sentence ends; not behind a title, and not within a number or a name."""
 
 _SUBJECT = (
     r"(?P<subject>(?!(?:I|You|We|They|He|She|It|There|That|Who|What)')"
     r"(?:(?:[Mm]y|[Oo]ur|[Tt]he|[Tt]his|[Hh]er|[Hh]is)\s[\w' -]{1,50}?"
     r"|[A-Z0-9][\w'.-]*(?:\s(?:of\s|the\s)?[A-Z0-9][\w'.-]*){0,3}|I|[Ww]e))"
 )
-_ASKS = re.compile(
-    r"^\s*(?:what|where|when|who|whom|whose|which|why|how|do|does|did|is|are|was|were|can|could|will|would|should|tell)\b",
-    re.IGNORECASE,
-)
-_ASKS_CHINESE = re.compile("什么|怎么|怎样|哪[里儿个些]|谁|多少|(?:吗|呢)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,35 +129,22 @@ _OPENING_CHINESE = re.compile("^(?:请|顺便说一下|另外|还有|对了|其�
 
 
 def statements(text: str) -> list[Statement]:
-    """What the text's sentences say, in their order."""
+    """What the text's sentences say, in their order; what asks says nothing."""
     found: list[Statement] = []
     for sentence in sentences(text[:READ_CHARS]):
-        found += _read(sentence)
+        before, asked = requests(sentence.text)
+        clauses = [one.said for one in asked if one.politely or not sentence.asks]
+        if before and not sentence.asks and not sentence.begins_asking:
+            clauses.insert(0, before)
+        for clause in clauses:
+            found += _read(clause, sentence.text)
     return found
 
 
-def sentences(text: str) -> Iterator[str]:
-    """Each sentence that states something, without its stop; what asks is left out."""
-    begin = 0
-    for stop in [*STOP.finditer(text), None]:
-        sentence = text[begin : len(text) if stop is None else stop.start()].strip()
-        begin = len(text) if stop is None else stop.end()
-        is_question = (stop is not None and stop.group() in {"?", "？"}) or _ASKS_CHINESE.search(sentence) is not None
-        asked = request(sentence)
-        if asked is None:
-            states = not is_question and _ASKS.match(sentence) is None
-        else:
-            states = not is_question or is_asked_politely(asked)
-        if sentence and states:
-            yield sentence
-
-
-def _read(sentence: str) -> list[Statement]:
-    said = _OPENING.sub("", sentence)
-    asked = request(said)
-    said = said if asked is None else said[asked.end() :].removesuffix("吗")
+def _read(clause: str, sentence: str) -> list[Statement]:
+    said = _OPENING.sub("", clause)
     if any("\u4e00" <= letter <= "\u9fff" for letter in said):
-        clauses = [found for clause in re.split("[,，]", said) if (found := _chinese(clause.strip(), sentence))]
+        clauses = [found for part in re.split("[,，]", said) if (found := _chinese(part.strip(), sentence))]
         if clauses:
             return clauses
     for contracted, plain in _CONTRACTED:
