@@ -114,8 +114,18 @@ def test_a_name_within_a_name_is_no_further_relative() -> None:
         "Remember that my " + "a b " * 1_000 + "is",
         "我记住，" * 1_000,
         "帮我" * 2_000,
+        "\u201c" * 4_000,
+        "\u201c. " * 1_300,
+        '"`' * 2_000,
+        ".fix this" * 450,
+        "\n" * 2_000 + "fix this " * 200,
+        "On a wrote" * 400,
+        "From:" + "@" * 3_900,
+        "写道" * 2_000,
+        "A:\n" * 1_300,
+        "-" * 4_000,
     ],
-    ids=range(9),
+    ids=range(19),
 )
 def test_nobody_holds_the_rules_up(text: str) -> None:
     spent: list[float] = []
@@ -178,6 +188,69 @@ def test_all_that_one_message_asks_to_have_remembered_counts(text: str, found: d
     assert {one.key: one.value for one in statements(text)} == found
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Note that the spare key lies under the flowerpot.", ["the spare key lies under the flowerpot"]),
+        ("Please note: the gate is shut at nine!", ["the gate is shut at nine"]),
+        ("Note that A is one. Note that B is two.", ["A is one", "B is two"]),
+        ("Note that I am vegan. What can I cook?", ["I am vegan"]),
+        ("Thanks. For future reference, our size is 43.", ["our size is 43"]),
+    ],
+)
+def test_a_note_counts_by_itself_and_of_oneself(text: str, said: list[str]) -> None:
+    assert [found.text for found in asked_for(text)] == said
+
+
+LETTER = "I live in Rome. Remember that my code is 1."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What does this say?\n> I live in Rome.\n> Remember that my code is 1.",
+        f"Why does it fail?\n```\n{LETTER}\n```",
+        f"~~~text\n{LETTER}",
+        f"    {LETTER}",
+        f"# {LETTER}",
+        f"// {LETTER}\n/* {LETTER} */",
+        f'{{"text": "{LETTER}",\n "more": "So. {LETTER}"}}',
+        f"| {LETTER} | Yes. {LETTER} |",
+        f"<p>{LETTER}</p>",
+        f'print("{LETTER}")',
+        f'Bob said: "Hello. {LETTER}"',
+        f"She wrote \u201cHello.\n{LETTER}\u201d to me",
+        f"Look at this.\nOn Monday, Bob wrote:\n{LETTER}",
+        f"From: Bob <bob@example.com>\nTo: me\n\n{LETTER}",
+        f"See below\n-----Original Message-----\n{LETTER}",
+        f"Alice: Hi. {LETTER}\nBob: Oh. {LETTER}",
+        f"Translate this into French: {LETTER}",
+        f"Please summarise the following letter.\n\nHi. {LETTER}",
+        "请翻译：你好。我住在北京。记住我的密码是1。",
+        "小明：你好。我住在北京。\n小红：记住我的密码是1。",
+        "他说：“你好。我住在北京。记住我的密码是1。”",
+        "张三写道：\n我住在北京。记住我的密码是1。",
+    ],
+)
+def test_what_is_quoted_or_pasted_is_nobodys_word(text: str) -> None:
+    assert (read(text), asked_for(text)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```\nx\n```\n{LETTER}",
+        f"> What is new?\n{LETTER}",
+        f'My boat is called "Albatross". {LETTER}',
+        f'It is 5" long. {LETTER}',
+        f"PS: thanks.\nUpdate: none.\n{LETTER}",
+    ],
+)
+def test_what_stands_beside_it_is_the_writers_own(text: str) -> None:
+    assert (USER, "lives in", "Rome") in read(text)
+    assert [found.value for found in asked_for(text)] == ["1"]
+
+
 def test_two_things_of_no_known_form_are_two() -> None:
     said = [
         found.text for found in asked_for("Remember that I take oat milk, and remember that Leo can't have gluten.")
@@ -210,6 +283,19 @@ def test_what_has_no_known_form_is_kept_as_it_was_said() -> None:
         "Jot down Python code that has a loop.",
         "你记得我的生日吗？",
         "不记得我的生日了。",
+        "Note, however, that this method is slow.",
+        "Remember, however, that this method is slow.",
+        "The paper has limits. Note that the sample was small.",
+        "Fix parse(), please. Note: the list is empty at first.",
+        "It fails at once; note that the server is new.",
+        "For the record, I disagree with all of this.",
+        "We measured twice, and note that the second run was faster.",
+        "Dear all. " * 60 + "Please note that my office is closed.",
+        "Bob told me to note that the office is closed.",
+        "You should not remember that my code is 1.",
+        "Don't remember that my code is 1.",
+        "If you remember that my code is 1, say so.",
+        "He told me: remember that my PIN is 3.",
     ],
 )
 def test_who_does_not_ask_for_it_is_not_heard(text: str) -> None:

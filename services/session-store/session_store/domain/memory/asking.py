@@ -9,9 +9,11 @@ _POLITE = (
 )
 _VERB = (
     r"remember|(?:don['\u2019]t|do not|never) (?:let me )?forget|(?:keep|bear)(?: (?:this|that|it))? in mind"
-    r"|(?:make|take) a (?:mental )?note|note(?: (?:this|that|it))? down|note|memori[sz]e"
-    r"|for (?:future|later) reference|for the record"
+    r"|(?:make|take) a (?:mental )?note|note(?: (?:this|that|it))? down|memori[sz]e"
 )
+_NOTE = "note|for (?:future|later) reference|for the record"
+"""People say it to those who read, too, and ask nobody to remember."""
+
 _WRITE = r"(?:write|jot)(?: (?:this|that|it))? down"
 _SAVE = r"(?:save|store|keep) (?:this|that|it)"
 _MORE = r"(?:,?\s(?:this|that|it|please|for me|for later|for next time|for future reference)){0,3}"
@@ -21,9 +23,10 @@ _CLAUSE = (
     r"|lives?|works?|goes|does|do|doesn['\u2019]t|don['\u2019]t)\b|['\u2019](?:s|re|m|ve|ll)\b)"
 )
 _ENGLISH = (
-    rf"{_POLITE}(?:(?:{_VERB}){_MORE}(?:\s+(?:that|this)\b\s*(?::\s*)?|\s*[:,]\s*|\s+(?={_CLAUSE}))"
+    rf"{_POLITE}(?:(?:{_VERB}){_MORE}(?:\s+(?:that|this)\b\s*(?::\s*)?|\s*[:,](?!\s*(?:however|though)\b)\s*|\s+(?={_CLAUSE}))"
     rf"|{_WRITE}{_MORE}(?:\s+that\b\s*(?::\s*)?|\s*:\s*)|{_SAVE}{_MORE}\s*:\s*"
-    r"|remember\s+(?=(?:my|our|the|I|we)\s))"
+    r"|remember\s+(?=(?:my|our|the|I|we)\s)"
+    rf"|(?P<note>{_NOTE}){_MORE}(?:\s+that\b\s*(?::\s*)?|\s*:\s*|,?\s+(?={_CLAUSE})))"
 )
 _CHINESE = (
     "(?:那|还有|还要|还请|另外|顺便|同时|也)?(?P<able>(?:你)?(?:能不能|可不可以|能|可以))?"
@@ -47,10 +50,14 @@ _AND = re.compile(
 
 
 class Request(NamedTuple):
-    """`politely`: it is a question only in its form, "could you remember that …?"."""
+    """
+    `politely`: it is a question only in its form, "could you remember that …?". `mildly`: it may as well be said to all
+    who read, "note that …".
+    """
 
     said: str
     politely: bool
+    mildly: bool
 
 
 def requests(sentence: str) -> tuple[str, list[Request]]:
@@ -64,7 +71,7 @@ def requests(sentence: str) -> tuple[str, list[Request]]:
         return sentence, []
     ends = [*(match.start() for match in found[1:]), len(sentence)]
     asked = [
-        Request(said, "you" in (match["polite"] or "").casefold() or bool(match["able"]))
+        Request(said, "you" in (match["polite"] or "").casefold() or bool(match["able"]), bool(match["note"]))
         for match, end in zip(found, ends, strict=True)
         for part in _AND.split(sentence[match.end() : end])
         if (said := part.strip(" \t,，、:：").removesuffix("吗"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from session_store.domain.memory.asking import requests
 from session_store.domain.memory.notes import USER, Statement
+from session_store.domain.memory.quoting import own_words
 from session_store.domain.memory.sentences import sentences
 
 READ_CHARS = 4_000
@@ -131,7 +132,7 @@ _OPENING_CHINESE = re.compile("^(?:请|顺便说一下|另外|还有|对了|其�
 def statements(text: str) -> list[Statement]:
     """What the text's sentences say, in their order; what asks says nothing."""
     found: list[Statement] = []
-    for sentence in sentences(text[:READ_CHARS]):
+    for sentence in sentences(own_words(text[:READ_CHARS])):
         before, asked = requests(sentence.text)
         clauses = [one.said for one in asked if one.politely or not sentence.asks]
         if before and not sentence.asks and not sentence.begins_asking:
