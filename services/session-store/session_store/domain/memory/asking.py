@@ -28,10 +28,14 @@ _ENGLISH = (
     r"|remember\s+(?=(?:my|our|the|I|we)\s)"
     rf"|(?P<note>{_NOTE}){_MORE}(?:\s+that\b\s*(?::\s*)?|\s*:\s*|,?\s+(?={_CLAUSE})))"
 )
+_DO = "(?:告诉|叫|提醒|给|帮|把|带|买|打|发|去(?!年)|回|用|写|做|检查|保存|先|再)"
+"""Behind "don't forget": it is to be done, not to be known."""
+
 _CHINESE = (
     "(?:那|还有|还要|还请|另外|顺便|同时|也)?(?P<able>(?:你)?(?:能不能|可不可以|能|可以))?"
     "(?:请|麻烦|帮我|帮忙|给我|替我|你|您|要|一定|千万|务必){0,4}"
-    "(?:记住|记得|记下来|记下|记一下|记着|记好|别忘了?|不要忘[了记]?|写下来|存一下)了?[,，:：、]?[ \t]*"
+    f"(?:记住|(?:记得|(?:别忘|不要忘)[了记]?)(?![了记]?{_DO})"
+    "|记下来|记下|记一下|记着|记好|写下来|存一下)了?[,，:：、]?[ \t]*"
 )
 _OPENING = (
     r"(?:(?:oh|ok|okay|hey|hi|hello|yes|no|well|but|then|now|thanks|thank you|by the way|btw|ps|fyi|actually"
