@@ -176,7 +176,13 @@ class Desk:
         opened = await self.turns.open(owner, session_id, asked)
         if opened.answered is not None:
             return None
-        turn = turn_wire.CommitTurn(turn_id=turn_id, token=opened.token, branch=opened.branch, messages=messages)
+        turn = turn_wire.CommitTurn(
+            turn_id=turn_id,
+            token=opened.token,
+            branch=opened.branch,
+            messages=messages,
+            begins=opened.context.begins,
+        )
         return await self.turns.commit(owner, session_id, turn)
 
     async def context(self, session_id: str, budget: int | None = None, *, owner: str = "local") -> turn_wire.Context:
