@@ -304,6 +304,15 @@ def test_any_text_can_be_read(text: str) -> None:
         ("Remember, my bus is the 14.", (USER, "bus", "the 14")),
         ("帮我记一下，我的门牌是12号。", (USER, "门牌", "12号")),
         ("能帮我记一下我的车牌号是京A1吗？", (USER, "车牌号", "京A1")),
+        ("Help me remember that my code is 1.", (USER, "code", "1")),
+        ("Make sure you remember that my code is 1.", (USER, "code", "1")),
+        ("Do remember that my code is 1.", (USER, "code", "1")),
+        ("Remember also that my code is 1.", (USER, "code", "1")),
+        ("Remember, too, that my code is 1.", (USER, "code", "1")),
+        ("Remember that my code is 1, ok?", (USER, "code", "1")),
+        ("Remember that my boat is Heron, will you?", (USER, "boat", "Heron")),
+        ("记住我叫小明，好吗？", (USER, "名叫", "小明")),
+        ("记住用户名是bob", (USER, "用户名是bob", "用户名是bob")),
     ],
 )
 def test_what_is_asked_to_be_remembered_has_subject_key_and_value(text: str, found: tuple[str, str, str]) -> None:
@@ -447,6 +456,11 @@ def test_what_has_no_known_form_is_kept_as_it_was_said() -> None:
         "记得给我妈打电话",
         "别忘了买牛奶。",
         "记得用中文回答。",
+        "请写一首诗，记住要押韵。",
+        "记住，不要用英文回答。",
+        "Remember my name.",
+        "Can you remember my name? Do you?",
+        "Remember the Alamo.",
         "不要记住我的密码是1。",
     ],
 )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 _POLITE = (
     r"(?P<polite>(?:(?:please|just|and|also|so|(?:can|could|will|would) you|I(?:['\u2019]d| would) like you to"
-    r"|I (?:want|need) you to)[\s,]{1,3}){0,4})"
+    r"|I (?:want|need) you to|do|help me(?: to)?|make sure (?:to|you)|be sure to|let['\u2019]s)[\s,]{1,3}){0,4})"
 )
 _VERB = (
     r"remember|(?:don['\u2019]t|do not|never) (?:let me )?forget|(?:keep|bear)(?: (?:this|that|it))? in mind"
@@ -16,25 +16,28 @@ _NOTE = "note|for (?:future|later) reference|for the record"
 
 _WRITE = r"(?:write|jot)(?: (?:this|that|it))? down"
 _SAVE = r"(?:save|store|keep) (?:this|that|it)"
-_MORE = r"(?:,?\s(?:this|that|it|please|for me|for later|for next time|for future reference)){0,3}"
+_MORE = r"(?:,?\s(?:this|that|it|please|also|too|for me|for later|for next time|for future reference)){0,3}"
 _CLAUSE = (
     r"(?:(?:my|our|his|her|their|the|this|it|I|we|he|she|they|there)\b|(?-i:[A-Z]))[^\n]{0,80}?"
     r"(?:\b(?:is|are|am|was|were|has|have|had|can|can['\u2019]t|cannot|will|won['\u2019]t|must|should|needs?|likes?"
     r"|lives?|works?|goes|does|do|doesn['\u2019]t|don['\u2019]t)\b|['\u2019](?:s|re|m|ve|ll)\b)"
 )
 _ENGLISH = (
-    rf"{_POLITE}(?:(?:{_VERB}){_MORE}(?:\s+(?:that|this)\b\s*(?::\s*)?|\s*[:,](?!\s*(?:however|though)\b)\s*|\s+(?={_CLAUSE}))"
+    rf"{_POLITE}(?:(?:{_VERB}){_MORE}(?:,?\s+(?:that|this)\b\s*(?::\s*)?|\s*[:,](?!\s*(?:however|though)\b)\s*|\s+(?={_CLAUSE}))"
     rf"|{_WRITE}{_MORE}(?:\s+that\b\s*(?::\s*)?|\s*:\s*)|{_SAVE}{_MORE}\s*:\s*"
-    r"|remember\s+(?=(?:my|our|the|I|we)\s)"
+    r"|remember\s+(?=(?:my|our|the|I|we)(?:\s\S{1,40}){2})"
     rf"|(?P<note>{_NOTE}){_MORE}(?:\s+that\b\s*(?::\s*)?|\s*:\s*|,?\s+(?={_CLAUSE})))"
 )
-_DO = "(?:告诉|叫|提醒|给|帮|把|带|买|打|发|去(?!年)|回|用|写|做|检查|保存|先|再)"
-"""Behind "don't forget": it is to be done, not to be known."""
+_DO = (
+    "(?:要|不要|得|请(?!记)|必须|不能|不得|告诉|叫|提醒|给|帮|把|带(?!宽)|买|打(?!印)|发(?![票色型])|去(?!年)|回|用(?!户)"
+    "|写|做|检查|保存|先(?!生)|再)"
+)
+"""Behind "remember" or "don't forget": it is to be done, not to be known."""
 
 _CHINESE = (
     "(?:那|还有|还要|还请|另外|顺便|同时|也)?(?P<able>(?:你)?(?:能不能|可不可以|能|可以))?"
     "(?:请|麻烦|帮我|帮忙|给我|替我|你|您|要|一定|千万|务必){0,4}"
-    f"(?:记住|(?:记得|(?:别忘|不要忘)[了记]?)(?![了记]?{_DO})"
+    f"(?:(?:记住|记得|(?:别忘|不要忘)[了记]?)(?![了记]?[,，:：、\\s]{{0,3}}{_DO})"
     "|记下来|记下|记一下|记着|记好|写下来|存一下)了?[,，:：、]?[ \t]*"
 )
 _OPENING = (
@@ -51,6 +54,13 @@ _AND = re.compile(
     r"|(?=(?:my|our)\s[\w' -]{1,40}?\s(?:is|are)\b))",
     re.IGNORECASE,
 )
+
+_TAG = re.compile(
+    r",?\s(?:ok|okay|alright|(?:will|would|can|could) you|please|thanks|thank you)$"
+    "|[,，]?(?:好吗|可以吗|行吗|好不好|行不行|谢谢)$",
+    re.IGNORECASE,
+)
+"""It makes a question of what is none."""
 
 
 class Request(NamedTuple):
@@ -70,14 +80,19 @@ def requests(sentence: str) -> tuple[str, list[Request]]:
 
     Such words begin the sentence or a part of it: behind "I", "you" or "to" nobody is asked.
     """
-    found = list(_REQUEST.finditer(sentence))
+    bare = _TAG.sub("", sentence)
+    found = list(_REQUEST.finditer(bare))
     if not found:
         return sentence, []
-    ends = [*(match.start() for match in found[1:]), len(sentence)]
+    ends = [*(match.start() for match in found[1:]), len(bare)]
     asked = [
-        Request(said, "you" in (match["polite"] or "").casefold() or bool(match["able"]), bool(match["note"]))
+        Request(said, bare != sentence or _is_polite(match), bool(match["note"]))
         for match, end in zip(found, ends, strict=True)
-        for part in _AND.split(sentence[match.end() : end])
+        for part in _AND.split(bare[match.end() : end])
         if (said := part.strip(" \t,，、:：").removesuffix("吗"))
     ]
-    return sentence[: found[0].start()].strip(), asked
+    return bare[: found[0].start()].strip(), asked
+
+
+def _is_polite(request: re.Match[str]) -> bool:
+    return "you" in (request["polite"] or "").casefold() or bool(request["able"])
