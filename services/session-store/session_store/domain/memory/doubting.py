@@ -13,7 +13,7 @@ _DOUBTED = re.compile(
 _DENIED = re.compile(
     r"(?:[Nn]ot|no|never|neither|none|nothing|nobody|maybe|perhaps|probably|possibly|hardly|barely|supposedly|nearly|almost"
     r"|allegedly|your|(?:been|had|gone|done|seen|made|tried|already|just)(?=\s))\b"
-    r"|(?:it|this|that|them|him|her|you|me)$|.*\s(?:if|unless)\s"
+    r"|[\[{<]|\$(?!\d)|\.\.|(?:it|this|that|them|him|her|you|me)$|.*\s(?:if|unless)\s"
 )
 _SUPPOSES = re.compile(
     r"(?:(?:please|now|ok|okay|so|and|let['\u2019]?s|let us|can you|could you|can we|(?:in|for) this \w+),?\s){0,4}"
@@ -26,7 +26,7 @@ _IF = re.compile(
     r"(?:(?:even|only|what|as)\s)?(?:if|unless|in case)\b|如果|要是|假如|万一|即使|倘若|除非|假使", re.IGNORECASE
 )
 _NOBODY = re.compile(
-    "[他她它你您谁某不没未]|(?:这|那|这个|那个|大家|有的|有些)$|今天|明天|昨天|后天|现在|目前|有人|假|据说|听说|可能|也许|或许|大概|估计|好像|似乎|所有|任何|.+[我他她它你您]"
+    "[他她它你您谁某不没未跟和]|(?:另?一个|这|那|这个|那个|大家|有的|有些)$|今天|明天|昨天|后天|现在|目前|有人|假|据说|听说|可能|也许|或许|大概|估计|好像|似乎|所有|任何|.+[我他她它你您]"
 )
 _NOT_NOW = re.compile(
     "(?:以前|曾经?|从前|小时候|过去|本来|原来|将来|以后|去年|前年|上个?月|上周|想要?|要|可能|从来?|从小|[不没别再该]|没有|打算|觉得"

@@ -88,6 +88,9 @@ _OF = re.compile(
     r"(?P<subject>[\w '-]{1,40}?)\s(?:is|are)\s(?P<value>\S.*)$"
 )
 _NAMED = re.compile(r"^[Mm]y\s(?P<key>[a-z]+(?:\s[a-z]+)?)\s(?P<name>[A-Z]\w+(?:\s[A-Z]\w+)?)\s(?P<rest>\S.*)$")
+_VALUE_ENDS = re.compile(
+    r",\s|\sbut\s|\sbecause\s|\sand\s(?=(?:live|work|have|ha|like|love|use|play|speak|drive)s?\s|(?:am|is|are)\s)"
+)
 _CONTRACTED = (
     (re.compile("\u2019"), "'"),
     (re.compile(r"\bI'm\b"), "I am"),
@@ -105,7 +108,8 @@ _AND = re.compile(
     r"|(?:my|our|his|her|their)\s[\w' -]{1,40}?\s(?:is|are|lives?|works?|has|have)\s)"
 )
 _SETTING = re.compile(
-    r"^(?!if\b|when|unless\b|while\b|because\b|although\b|though\b|once\b|as\b|according\b|for example\b"
+    r"^(?!if\b|when|unless\b|while\b|because\b|although\b|though\b|once\b|as\b|according\b|maybe\b"
+    r"|perhaps\b|probably\b|apparently\b|for example\b"
     r"|[\w' -]{0,40}\b(?:story|game|dream|novel|scenario|book|example|film|movie|play|role|world|said|says?|wrote"
     r"|writes|asked|told|claims?|thinks?|believes?)\b)[\w' -]{1,40},\s+(?P<rest>\S.*)$",
     re.IGNORECASE,
@@ -120,7 +124,7 @@ _WHAT = "(?P<value>[^,，、]{1,60})"
 _CHINESE = (
     (re.compile(f"^(?P<subject>我们|我)的(?P<key>[^,，的]{{1,12}}?)(?<![不没别])(?:是|叫|在){_WHAT}$"), "", True),
     (re.compile(f"^{_WHO}(?:的)?(?:老家|家乡|祖籍)(?:是|在){_WHAT}$"), "来自", True),
-    (re.compile(f"^{_WHO}(?:住在|(?<![抓站停保挡拦忍坐稳卡])住(?!了)|搬到了?|搬去了?){_WHAT}$"), "住在", True),
+    (re.compile(f"^{_WHO}(?:住在|(?<![抓站停保挡拦忍坐稳卡])住(?![了不院进])|搬到了?|搬去了?){_WHAT}$"), "住在", True),
     (re.compile(f"^{_WHO}在(?P<value>[^,，]{{1,40}}?)(?:工作|上班)$"), "工作于", True),
     (re.compile(f"^{_WHO}(?:在[^,，]{{1,20}}?)?(?:当(?![然时初场])|担任|从事){_WHAT}$"), "职业", True),
     (
@@ -135,9 +139,9 @@ _CHINESE = (
     (re.compile(f"^{_WHO}(?:出生在|出生于|生于){_WHAT}$"), "出生于", True),
     (re.compile(f"^{_WHO}对(?P<value>[^,，]{{1,30}}?)(?<![不没])过敏$"), "过敏于", False),
     (re.compile(f"^{_WHO}(?:讨厌|不喜欢){_WHAT}$"), "讨厌", False),
-    (re.compile(f"^{_WHO}(?:最喜欢|喜欢|(?<![可恋热])爱)(?!的){_WHAT}$"), "喜欢", False),
-    (re.compile(f"^{_WHO}(?:使用|用的是|(?<![信有作利应费])用|在用){_WHAT}$"), "使用", False),
-    (re.compile(f"^{_WHO}(?:养了|养着|(?<![所拥只具含])有){_WHAT}$"), "有", False),
+    (re.compile(f"^{_WHO}(?:最喜欢|喜欢|(?<![可恋热])爱)(?![的上]){_WHAT}$"), "喜欢", False),
+    (re.compile(f"^{_WHO}(?:使用|用的是|(?<![信有作利应费])用(?![不户完得了])|在用){_WHAT}$"), "使用", False),
+    (re.compile(f"^{_WHO}(?:养了|养着|(?<![所拥只具含])有(?![点时些事空])){_WHAT}$"), "有", False),
     (
         re.compile(f"^(?P<subject>我们|我)(?P<key>最?(?:喜欢|爱)的[^,，的]{{1,12}}?)(?<![不没别])(?:是|叫){_WHAT}$"),
         "",
@@ -150,8 +154,8 @@ _CHINESE = (
         "",
         True,
     ),
-    (re.compile(f"^{_WHO}(?:叫|名叫|名字叫){_WHAT}$"), "名叫", True),
-    (re.compile(f"^{_WHO}(?:就是|(?<![还总但可要而于或算])是){_WHAT}$"), "是", False),
+    (re.compile(f"^{_WHO}(?:名叫|名字叫|叫(?![了你我他她它车])){_WHAT}$"), "名叫", True),
+    (re.compile(f"^{_WHO}(?:就是|(?<![还总但可要而于或算])是(?!说|真的|想|为了|因为|在)){_WHAT}$"), "是", False),
 )
 _SAYS_CHINESE = re.compile("(?:说|问|写道|以为|认为)[:：]?\\s*$")
 _OPENING_CHINESE = re.compile("^(?:请|顺便说一下|另外|还有|对了|其实|注意|我记得|我觉得)*[,，:：]?")
@@ -247,4 +251,4 @@ def _subject(words: str) -> str:
 
 def _value(words: str) -> str:
     """Without what follows a comma: it says something else."""
-    return re.split(r",\s|\sbut\s|\sbecause\s", words)[0].strip()[:200]
+    return _VALUE_ENDS.split(words)[0].strip()[:200]

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-STOP = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)\.(?=\s|$)|[!?](?=\s|$)|[;\n。！？；]")
+STOP = re.compile(
+    r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)\.(?=\s|$)|[!?]{1,8}(?=\s|$)|[;\n。；]|[！？]{1,8}"
+)
 """Where a sentence ends; not behind a title, and not within a number or a name."""
 
 _ASKS = re.compile(
@@ -29,6 +31,6 @@ def sentences(text: str) -> Iterator[Sentence]:
         sentence = text[begin : len(text) if stop is None else stop.start()].strip()
         begin = len(text) if stop is None else stop.end()
         if sentence:
-            is_question = stop is not None and stop.group() in {"?", "？"}
+            is_question = stop is not None and {"?", "？"}.intersection(stop.group()) != set()
             asks = is_question or _ASKS_CHINESE.search(sentence) is not None
             yield Sentence(sentence, asks, _ASKS.match(sentence) is not None)
