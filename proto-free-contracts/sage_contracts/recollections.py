@@ -27,11 +27,18 @@ class Stored(Struct, frozen=True, kw_only=True):
     stored: int
 
 
+RANGES_AT_MOST = 200
+_Position = Annotated[int, Meta(ge=0, le=2**53)]
+
+
 class Recall(Struct, frozen=True, kw_only=True):
+    """`within` are ranges of positions, each from its first to before its second; absent, all of the session counts."""
+
     owner: str
     session_id: str
     query: Annotated[str, Meta(min_length=1, max_length=20_000)]
     top_k: Annotated[int, Meta(ge=1, le=100)] = 20
+    within: Annotated[list[tuple[_Position, _Position]], Meta(min_length=1, max_length=RANGES_AT_MOST)] | None = None
 
 
 class Recalled(Struct, frozen=True, kw_only=True):

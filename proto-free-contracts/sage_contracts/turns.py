@@ -74,6 +74,7 @@ class Context(Struct, frozen=True, kw_only=True):
     of what lies further back, best first; these belong beside the question, at the tail of the prompt.
 
     `dropped` counts the messages that are left out, `tokens` and `hit_tokens` what the two take, as counted.
+    `begins`, where any are left out, is the position of the first that is told: to be said again with the commit.
     """
 
     backend: Backend
@@ -82,6 +83,7 @@ class Context(Struct, frozen=True, kw_only=True):
     dropped: int
     tokens: int
     hit_tokens: int
+    begins: Annotated[int, Meta(ge=0)] | None = None
 
 
 class TurnOpened(Struct, frozen=True, kw_only=True):
@@ -129,6 +131,8 @@ class CommitTurn(Struct, frozen=True, kw_only=True):
     token: int
     branch: str
     messages: Annotated[list[NewMessage], Meta(min_length=1)]
+    begins: Annotated[int, Meta(ge=0)] | None = None
+    """As the turn's context said: what lies before it may be summarised."""
 
 
 class TurnCommitted(Struct, frozen=True, kw_only=True):

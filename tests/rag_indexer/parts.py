@@ -26,7 +26,7 @@ from rag_indexer.domain.jobs import Jobs
 from rag_indexer.domain.manifest import FileState
 from rag_indexer.domain.ports import BuildOutcome, Collections, Encoder, Folders, Kind, Made, Record, SearchOutcome
 from rag_indexer.domain.reading import Reading
-from rag_indexer.domain.recollections import Candidates, Kept, Recollections
+from rag_indexer.domain.recollections import Candidates, Kept, Ranges, Recollections
 from rag_indexer.domain.renewals import Renewals
 from rag_indexer.domain.searches import Searches
 from rag_indexer.domain.sources import Sources
@@ -157,7 +157,7 @@ class NoRecollections:
 
     async def put(self, kept: Sequence[Kept]) -> None: ...
 
-    async def search(self, tenant: str, query: Vectors, *, limit: int) -> Candidates:
+    async def search(self, tenant: str, query: Vectors, *, limit: int, within: Ranges | None = None) -> Candidates:
         return Candidates((), ())
 
     async def remove(self, tenant: str, ids: Collection[str] | None, *, keep: Collection[str] = ()) -> int:

@@ -39,6 +39,7 @@ from session_store.domain.memory.words import likeness, words
 from session_store.domain.naming import Naming
 from session_store.domain.openings import Answered, Busy, Held, Opened, Opening, Stored
 from session_store.domain.ports import MemoryWork, OwedErasures, Scribe, StoredSessions, StoredTurns, WorkOutcome
+from session_store.domain.ranges import Ranges, holds
 from session_store.domain.records import MICROS, NewTurn, Outcome, RemovalReason, SessionKey
 from session_store.domain.remembering import Remembering
 from session_store.domain.sessions import Sessions
@@ -96,9 +97,9 @@ class ListedRecollections:
         self._reached()
         self.kept.setdefault(key, {}).update({item.id: item for item in items})
 
-    async def recall(self, key: SessionKey, question: str, *, top_k: int) -> list[Recalled]:
+    async def recall(self, key: SessionKey, question: str, *, within: Ranges, top_k: int) -> list[Recalled]:
         self._reached()
-        items = list(self.kept.get(key, {}).values())
+        items = [item for item in self.kept.get(key, {}).values() if holds(within, item.position)]
         scores = likeness(words(question), [words(item.text) for item in items])
         found = [
             Recalled(id=item.id, text=item.text, at=item.at, position=item.position, score=score)
@@ -175,7 +176,13 @@ class Desk:
         opened = await self.turns.open(owner, session_id, asked)
         if opened.answered is not None:
             return None
-        turn = turn_wire.CommitTurn(turn_id=turn_id, token=opened.token, branch=opened.branch, messages=messages)
+        turn = turn_wire.CommitTurn(
+            turn_id=turn_id,
+            token=opened.token,
+            branch=opened.branch,
+            messages=messages,
+            begins=opened.context.begins,
+        )
         return await self.turns.commit(owner, session_id, turn)
 
     async def context(self, session_id: str, budget: int | None = None, *, owner: str = "local") -> turn_wire.Context:

@@ -111,7 +111,7 @@ class MemoryHistory(History):
         await self.open_gate.wait()
         self._fail()
         context = Context(
-            backend="short_term", messages=list(self._messages), hits=[], dropped=0, tokens=0, hit_tokens=0
+            backend="short_term", messages=list(self._messages), hits=[], dropped=0, tokens=0, hit_tokens=0, begins=4
         )
         return TurnOpened(
             session_id=session_id,

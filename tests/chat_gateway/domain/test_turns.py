@@ -63,6 +63,7 @@ async def test_a_turn_is_stored_whole_under_its_token() -> None:
 
     (stored,) = bench.history.turns
     assert (stored.turn_id, stored.token, stored.branch) == (bench.history.opened[0].turn_id, 7, "main")
+    assert stored.begins == 4  # as the store said when the turn was opened
     assert [(one.role, one.content) for one in stored.messages] == [("user", "why?"), ("assistant", "because")]
     assert stored.messages[1].metadata == {"model": "m", "finish_reason": "stop"}
     assert bench.meter.ends == ["committed"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from qdrant_client import AsyncQdrantClient
+from qdrant_edge import EdgeShard, UpdateOperation
 
 from rag_indexer.adapters.data_folder import DataFolderInUse
 from rag_indexer.adapters.edge_recollections import edge_recollections
@@ -76,6 +77,17 @@ async def test_what_was_put_is_found_by_words_and_by_meaning(store: Recollection
     assert candidates.by_meaning[0].recollection == StoredRecollection(
         tenant=ALICE, id="m1", text="a zebra is striped", at=1.5, position=4
     )
+
+
+async def test_what_stands_elsewhere_is_not_found_however_well_it_fits(store: RecollectionStore) -> None:
+    await store.put([kept(ALICE, f"m{number}", "the zebra is striped", number) for number in range(4, 100)])
+    await store.put([kept(ALICE, f"m{number}", "a zebra and the moon", number) for number in range(4)])
+    await store.put([kept(BOB, "m1", "the zebra is striped", 1)])
+    candidates = await store.search(ALICE, query("the zebra"), limit=10, within=[(1, 3), (97, 98), (200, 300)])
+
+    for ranking in (candidates.by_words, candidates.by_meaning):
+        assert {one.recollection.position for one in ranking} == {1, 2, 97}
+        assert {one.recollection.tenant for one in ranking} == {ALICE}
 
 
 async def test_nobody_elses_are_found_however_well_they_fit(store: RecollectionStore) -> None:
@@ -148,6 +160,21 @@ async def test_edge_keeps_them_over_a_restart_without_being_closed(tmp_path: Pat
         told = await found(again, ALICE, "zebra")
 
     assert told[0] == ["a zebra"]
+
+
+async def test_edge_finds_by_position_in_what_had_no_index_of_it(tmp_path: Path) -> None:
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        await store.put([kept(ALICE, f"m{number}", "a zebra", number) for number in range(3)])
+    shard = EdgeShard.load(str(tmp_path / "words"))
+    shard.update(UpdateOperation.delete_field_index("position"))
+    shard.close()
+    async with edge_recollections(tmp_path, fingerprint="words", dimensions=DIMENSIONS) as store:
+        candidates = await store.search(ALICE, query("zebra"), limit=10, within=[(1, 2)])
+    shard = EdgeShard.load(str(tmp_path / "words"))
+    indexed = set(shard.info().payload_schema)
+    shard.close()
+
+    assert ([one.recollection.id for one in candidates.by_words], indexed) == (["m1"], {"tenant", "position"})
 
 
 async def test_edge_keeps_those_of_another_encoder_apart(tmp_path: Path) -> None:

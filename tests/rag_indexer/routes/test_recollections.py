@@ -81,6 +81,20 @@ async def test_another_owners_and_another_sessions_are_never_found(http: aiohttp
         assert await post(http, "/internal/memory/delete", **who) == (200, {"removed": 0})
 
 
+async def test_only_what_stands_in_the_ranges_asked_for_is_found(http: aiohttp.ClientSession) -> None:
+    await said(http, *SAID)
+    _, found = await post(http, "/internal/memory/search", query=SAID[0], within=[[2, 4], [6, 7]])
+
+    assert sorted(hit["position"] for hit in found["hits"]) == [2, 6]
+
+
+@pytest.mark.parametrize("within", [[], [[0]], [[-1, 2]], [[0, 10**400]], [[0, 1]] * 201])
+async def test_ranges_that_cannot_be_are_refused(http: aiohttp.ClientSession, within: list[list[int]]) -> None:
+    status, _ = await post(http, "/internal/memory/search", query="text", within=within)
+
+    assert status == 400
+
+
 async def test_some_are_forgotten_by_id_and_then_the_session_whole(http: aiohttp.ClientSession) -> None:
     await said(http, *SAID)
 

@@ -18,6 +18,7 @@ from session_store.adapters.redis_tenants import RedisTenants
 from session_store.adapters.tokenizer_files import TokenizerFiles
 from session_store.domain.memory import shelves
 from session_store.domain.memory.notes import Note
+from session_store.domain.ranges import Range
 from tests.fakes.cluster import free_port
 from tests.session_store.parts import Store, key, redis_client, redis_store
 
@@ -65,7 +66,7 @@ async def test_a_rag_indexer_that_is_away_says_so() -> None:
             with pytest.raises(ServiceUnavailable):
                 await call
         with pytest.raises(ServiceUnavailable):
-            await away.recall(key(), "text", top_k=1)
+            await away.recall(key(), "text", within=(Range(0, 1),), top_k=1)
 
 
 def note(number: int) -> Note:

@@ -43,5 +43,15 @@ def test_what_lies_before_a_position(positions: list[int], position: int) -> Non
     assert ranges.holds(of(positions), position) == (position in positions)
 
 
+@given(POSITIONS, st.integers(1, 20))
+def test_fewer_ranges_hold_all_of_them_and_bridge_the_smallest_gaps(positions: list[int], number: int) -> None:
+    found = ranges.covering(of(positions), number)
+    gaps = sorted(other.first - one.behind for one, other in itertools.pairwise(of(positions)))
+
+    assert len(found) == min(number, len(of(positions)))
+    assert all(ranges.holds(found, position) for position in positions)
+    assert ranges.count(found) - len(positions) == sum(gaps[: max(0, len(gaps) - number + 1)])
+
+
 def test_nothing_joined_changes_nothing() -> None:
     assert ranges.joined((Range(0, 2),), Range(2, 2)) == (Range(0, 2),)

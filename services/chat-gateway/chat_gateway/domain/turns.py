@@ -98,7 +98,13 @@ class Turn:
     def _committed(self, answer: NewMessage) -> CommitTurn:
         held = self._held
         messages = [*self._new, answer]
-        return CommitTurn(turn_id=held.turn_id, token=held.token, branch=held.branch, messages=messages)
+        return CommitTurn(
+            turn_id=held.turn_id,
+            token=held.token,
+            branch=held.branch,
+            messages=messages,
+            begins=self.context.begins,
+        )
 
     def _end(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self._is_over = True

@@ -21,6 +21,7 @@ from qdrant_edge import (
     FieldCondition,
     Filter,
     IdfParams,
+    IntegerIndexParams,
     KeywordIndexParams,
     MatchAny,
     MatchValue,
@@ -30,6 +31,7 @@ from qdrant_edge import (
     Query,
     QueryBatchRequest,
     QueryRequest,
+    RangeFloat,
     ScoredPoint,
     SearchParams,
     SparseVector,
@@ -39,7 +41,7 @@ from qdrant_edge import (
 from rag_indexer.adapters.data_folder import locked
 from rag_indexer.adapters.edge_shard import BATCH, DENSE, SPARSE, attempted
 from rag_indexer.domain.documents import Vectors
-from rag_indexer.domain.recollections import Candidates, Found, Kept, StoredRecollection
+from rag_indexer.domain.recollections import Candidates, Found, Kept, Ranges, StoredRecollection
 from sage_contracts.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TENANT = "tenant"
+POSITION = "position"
 FLUSH_EVERY = 256
 """Writes between flushes: what the log holds beyond the last one is read again at the next start."""
 
@@ -80,8 +83,8 @@ class EdgeRecollections:
         for start in range(0, len(points), BATCH):
             await self._write(UpdateOperation.upsert_points(points[start : start + BATCH]))
 
-    async def search(self, tenant: str, query: Vectors, *, limit: int) -> Candidates:
-        return await asyncio.to_thread(attempted, lambda: _searched(self._shard, tenant, query, limit))
+    async def search(self, tenant: str, query: Vectors, *, limit: int, within: Ranges | None = None) -> Candidates:
+        return await asyncio.to_thread(attempted, lambda: _searched(self._shard, tenant, query, limit, within))
 
     async def remove(self, tenant: str, ids: Collection[str] | None, *, keep: Collection[str] = ()) -> int:
         chosen = _only(tenant, ids, keep)
@@ -112,16 +115,24 @@ def _opened(folder: Path, dimensions: int) -> EdgeShard:
     """
     if not folder.exists():
         _new(folder, dimensions).rename(folder)
-        return EdgeShard.load(str(folder))
+        return _loaded(folder)
     try:
-        return attempted(lambda: EdgeShard.load(str(folder)))
+        return attempted(lambda: _loaded(folder))
     except StoreUnavailable as error:
         new = _new(folder, dimensions)
         aside = folder.with_name(f"{folder.name}.broken-{uuid.uuid4().hex[:8]}")
         folder.rename(aside)
         new.rename(folder)
         log.exception("recollections put aside", extra={"folder": str(aside), "reason": error.message})
-    return EdgeShard.load(str(folder))
+    return _loaded(folder)
+
+
+def _loaded(folder: Path) -> EdgeShard:
+    """With its indexes: those of an earlier release have none on the position."""
+    shard = EdgeShard.load(str(folder))
+    shard.update(UpdateOperation.create_field_index(TENANT, KeywordIndexParams(is_tenant=True)))
+    shard.update(UpdateOperation.create_field_index(POSITION, IntegerIndexParams(lookup=False, range=True)))
+    return shard
 
 
 def _new(folder: Path, dimensions: int) -> Path:
@@ -130,7 +141,7 @@ def _new(folder: Path, dimensions: int) -> Path:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     _create(draft, dimensions)
-    EdgeShard.load(str(draft)).close()
+    _loaded(draft).close()
     return draft
 
 
@@ -142,23 +153,25 @@ def _create(folder: Path, dimensions: int) -> None:
         wal_enabled=True,
     )
     shard = EdgeShard.create(str(folder), config)
-    shard.update(UpdateOperation.create_field_index(TENANT, KeywordIndexParams(is_tenant=True)))
     shard.flush()
     shard.close()
 
 
-def _only(tenant: str, ids: Collection[str] | None = None, keep: Collection[str] = ()) -> Filter:
+def _only(
+    tenant: str, ids: Collection[str] | None = None, keep: Collection[str] = (), within: Ranges | None = None
+) -> Filter:
     of_tenant = FieldCondition(TENANT, match=MatchValue(tenant))
     kept = [FieldCondition("id", match=MatchAny(list(keep)))] if keep else []
     return Filter(
         must=[of_tenant] if ids is None else [of_tenant, FieldCondition("id", match=MatchAny(list(ids)))],
         must_not=[*kept],
+        should=[FieldCondition(POSITION, range=RangeFloat(gte=first, lt=behind)) for first, behind in within or ()],
     )
 
 
-def _searched(shard: EdgeShard, tenant: str, query: Vectors, limit: int) -> Candidates:
+def _searched(shard: EdgeShard, tenant: str, query: Vectors, limit: int, within: Ranges | None) -> Candidates:
     """Also how rare a word is counts within the tenant alone: nobody's scores tell of another's words."""
-    chosen = _only(tenant)
+    chosen = _only(tenant, within=within)
     sparse = SparseVector(query.sparse.indices, query.sparse.values)
     requests = [
         QueryRequest(
@@ -166,7 +179,7 @@ def _searched(shard: EdgeShard, tenant: str, query: Vectors, limit: int) -> Cand
             query=Query.Nearest(sparse, using=SPARSE),
             filter=chosen,
             with_payload=True,
-            params=SearchParams(idf=IdfParams(corpus=chosen)),
+            params=SearchParams(idf=IdfParams(corpus=_only(tenant))),
         ),
         QueryRequest(limit=limit, query=Query.Nearest(query.dense, using=DENSE), filter=chosen, with_payload=True),
     ]

@@ -9,9 +9,10 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from rag_indexer.adapters.qdrant_points import BATCH, DENSE, SPARSE, answered
 from rag_indexer.domain.documents import Vectors
-from rag_indexer.domain.recollections import Candidates, Found, Kept, StoredRecollection
+from rag_indexer.domain.recollections import Candidates, Found, Kept, Ranges, StoredRecollection
 
 TENANT = "tenant"
+POSITION = "position"
 CONFLICT = 409
 
 
@@ -46,14 +47,14 @@ class QdrantRecollections:
             for start in range(0, len(points), BATCH):
                 await self._client.upsert(self._collection, points[start : start + BATCH], wait=True)
 
-    async def search(self, tenant: str, query: Vectors, *, limit: int) -> Candidates:
+    async def search(self, tenant: str, query: Vectors, *, limit: int, within: Ranges | None = None) -> Candidates:
         """Also how rare a word is counts within the tenant alone: nobody's scores tell of another's words."""
-        chosen = _only(tenant)
-        within = models.SearchParams(idf=models.IdfCorpusParams(corpus=chosen))
+        corpus = models.SearchParams(idf=models.IdfCorpusParams(corpus=_only(tenant)))
+        chosen = _only(tenant, within=within)
         sparse = models.SparseVector(indices=query.sparse.indices, values=query.sparse.values)
         requests = [
             models.QueryRequest(
-                query=sparse, using=SPARSE, filter=chosen, limit=limit, with_payload=True, params=within
+                query=sparse, using=SPARSE, filter=chosen, limit=limit, with_payload=True, params=corpus
             ),
             models.QueryRequest(query=query.dense, using=DENSE, filter=chosen, limit=limit, with_payload=True),
         ]
@@ -88,16 +89,23 @@ class QdrantRecollections:
                 if error.status_code != CONFLICT:
                     raise
         by_tenant = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+        by_position = models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=False, range=True)
         await self._client.create_payload_index(self._collection, TENANT, field_schema=by_tenant)
+        await self._client.create_payload_index(self._collection, POSITION, field_schema=by_position)
         self._made = True
 
 
-def _only(tenant: str, ids: Collection[str] | None = None, keep: Collection[str] = ()) -> models.Filter:
+def _only(
+    tenant: str, ids: Collection[str] | None = None, keep: Collection[str] = (), within: Ranges | None = None
+) -> models.Filter:
     chosen: list[models.Condition] = [models.FieldCondition(key=TENANT, match=models.MatchValue(value=tenant))]
     if ids is not None:
         chosen.append(models.FieldCondition(key="id", match=models.MatchAny(any=list(ids))))
     kept: list[models.Condition] = [models.FieldCondition(key="id", match=models.MatchAny(any=list(keep)))]
-    return models.Filter(must=chosen, must_not=kept if keep else None)
+    there: list[models.Condition] = [
+        models.FieldCondition(key=POSITION, range=models.Range(gte=first, lt=behind)) for first, behind in within or ()
+    ]
+    return models.Filter(must=chosen, must_not=kept if keep else None, should=there or None)
 
 
 def _point(kept: Kept) -> models.PointStruct:

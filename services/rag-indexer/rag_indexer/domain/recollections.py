@@ -24,6 +24,8 @@ MEANING_WEIGHT = 0.5
 CANDIDATES = 40
 """Fetched of each kind, before the two rankings become one."""
 
+Ranges = Sequence[tuple[int, int]]
+"""Of positions, each from its first to before its second."""
 
 _WHO = re.compile(r"^(?:user|assistant): ", re.MULTILINE)
 """Who says it stands in the text, and says nothing of its meaning."""
@@ -75,8 +77,8 @@ class RecollectionStore(Protocol):
         """Stored when it returns; one of the same tenant and id is replaced."""
         ...
 
-    async def search(self, tenant: str, query: Vectors, *, limit: int) -> Candidates:
-        """`limit` of each kind at most."""
+    async def search(self, tenant: str, query: Vectors, *, limit: int, within: Ranges | None = None) -> Candidates:
+        """`limit` of each kind at most, of those that stand in one of these ranges where they are given."""
         ...
 
     async def remove(self, tenant: str, ids: Collection[str] | None, *, keep: Collection[str] = ()) -> int:
@@ -109,7 +111,9 @@ class Recollections:
         tenant = tenant_of(request.owner, request.session_id)
         (dense,) = await self._encoder.encode([request.query], kind="query")
         asked = await asyncio.to_thread(words, request.query, self._terms)
-        found = await self._store.search(tenant, Vectors(asked.all, dense), limit=max(CANDIDATES, request.top_k))
+        found = await self._store.search(
+            tenant, Vectors(asked.all, dense), limit=max(CANDIDATES, request.top_k), within=request.within
+        )
         hits = await asyncio.to_thread(self._ranked, asked.subject, found)
         return wire.RecallAnswer(hits=hits[: request.top_k])
 

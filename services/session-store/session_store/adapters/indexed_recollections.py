@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sage_chassis.client import ServiceClient
 from sage_contracts import recollections as wire
+from session_store.domain.ranges import Ranges, covering
 from session_store.domain.records import SessionKey
 
 REMEMBER_SECONDS = 10.0
@@ -23,8 +24,12 @@ class IndexedRecollections:
             )
             await self._indexer.call(wire.REMEMBER, request, timeout=REMEMBER_SECONDS)
 
-    async def recall(self, key: SessionKey, question: str, *, top_k: int) -> list[wire.Recalled]:
-        request = wire.Recall(owner=key.owner, session_id=key.session_id, query=question, top_k=top_k)
+    async def recall(self, key: SessionKey, question: str, *, within: Ranges, top_k: int) -> list[wire.Recalled]:
+        """Where the branch has more ranges than one may ask for, some of what lies between them is found too."""
+        asked = [(part.first, part.behind) for part in covering(within, wire.RANGES_AT_MOST)]
+        request = wire.Recall(
+            owner=key.owner, session_id=key.session_id, query=question, top_k=top_k, within=asked or None
+        )
         return (await self._indexer.call(wire.RECALL, request)).hits
 
     async def forget(self, key: SessionKey, ids: Sequence[str] | None, *, keep: Sequence[str] = ()) -> int:

@@ -154,7 +154,8 @@ class Recalled:
     """
     What a memory tells the engine: the newest messages, oldest first, and hits of what lies further back, best first.
 
-    `dropped` counts what was said and is left out; replaced instructions are not. `notice` is what keeps the memory
+    `dropped` counts what was said and is left out; replaced instructions are not. `begins` is the position of the first
+    message that is told, where any was left out. `notice` is what keeps the memory
     from working as it should, for people to read.
     """
 
@@ -163,6 +164,7 @@ class Recalled:
     tokens: int
     hits: Sequence[MemoryHit] = ()
     hit_tokens: int = 0
+    begins: int | None = None
     notice: str | None = None
 
 

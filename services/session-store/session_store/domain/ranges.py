@@ -47,6 +47,18 @@ def before(ranges: Ranges, position: int) -> Ranges:
     return tuple(Range(part.first, min(part.behind, position)) for part in ranges if part.first < position)
 
 
+def covering(ranges: Ranges, number: int) -> Ranges:
+    """All of them in `number` ranges at most, with as little from between them as may be."""
+    if len(ranges) <= number:
+        return ranges
+    gaps = sorted(range(1, len(ranges)), key=lambda place: ranges[place].first - ranges[place - 1].behind)
+    firsts = [0, *sorted(gaps[len(gaps) - number + 1 :])]
+    return tuple(
+        Range(ranges[first].first, ranges[after - 1].behind)
+        for first, after in zip(firsts, [*firsts[1:], len(ranges)], strict=True)
+    )
+
+
 def joined(ranges: Ranges, part: Range) -> Ranges:
     """Longer by `part`, which lies behind them all."""
     if part.first == part.behind:

@@ -127,7 +127,7 @@ class Asked:
 class Committed:
     """
     A turn that was stored: what may be remembered of it, in the session that began at `created_us` alone. Absent, that
-    is whichever there is.
+    is whichever there is. `begins` is the position of the first message its engine was told, where any was left out.
     """
 
     key: SessionKey
@@ -135,6 +135,7 @@ class Committed:
     messages: Sequence[Placed]
     created_us: int | None = None
     choice: MemoryChoice | None = None
+    begins: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Turns:
             raise missing(session_id) if stored == "missing" else lost()
         self._lines.wake((key, turn.branch))
         self._tally.turn("repeated" if stored.repeated else "stored")
-        self._remember(key, turn.branch, stored)
+        self._remember(key, turn, stored)
         if self._naming is not None and not stored.repeated and stored.message_count == len(new.messages):
             self._naming.begun(key, new.messages)
         return wire.TurnCommitted(
@@ -123,12 +123,17 @@ class Turns:
             repeated=stored.repeated,
         )
 
-    def _remember(self, key: SessionKey, branch: str, stored: Stored) -> None:
+    def _remember(self, key: SessionKey, turn: wire.CommitTurn, stored: Stored) -> None:
         """A repeated turn too: who stored it may have died before it was remembered."""
         placed = [Placed(stored.first + number, message) for number, message in enumerate(stored.messages)]
         if placed:
             committed = Committed(
-                key=key, branch=branch, messages=placed, created_us=stored.created_us, choice=stored.choice
+                key=key,
+                branch=turn.branch,
+                messages=placed,
+                created_us=stored.created_us,
+                choice=stored.choice,
+                begins=turn.begins,
             )
             self._memories.remember(committed)
 
@@ -236,6 +241,7 @@ class Turns:
                 dropped=recalled.dropped,
                 tokens=recalled.tokens,
                 hit_tokens=recalled.hit_tokens,
+                begins=recalled.begins,
             ),
         )
 

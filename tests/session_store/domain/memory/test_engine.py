@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from sage_contracts import turns
 from sage_contracts.errors import ServiceUnavailable, UpstreamError
 from sage_contracts.sessions import Backend
 from session_store.domain.memory.extracting import extracted
 from tests.session_store.domain.memory.parts import ScriptedScribe, ask, recalled, say, talk
-from tests.session_store.parts import Clock, Desk, Store, desk_over
+from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, said
 
 GOOD = json.dumps({"facts": [{"subject": "user", "key": "lives in", "value": "Lisbon", "single": True}]})
 BAD = {
@@ -99,13 +100,31 @@ async def test_what_fell_out_is_summarised_with_the_range_it_covers(
     assert "part 4" not in scribe.asked[0][1]
 
 
+async def test_a_turn_that_another_replica_opened_is_summarised(
+    place: Store, clock: Clock, scribe: ScriptedScribe
+) -> None:
+    opener, committer = (desk_of(place, clock, scribe, "short_term") for _ in range(2))
+    for number in range(8):
+        name = f"t{number}"
+        opened = await opener.turns.open("local", "s1", turns.OpenTurn(turn_id=name, messages=[said("user")]))
+        commit = turns.CommitTurn(
+            turn_id=name,
+            token=opened.token,
+            branch=opened.branch,
+            messages=exchange(f"part {number}"),
+            begins=opened.context.begins,
+        )
+        await committer.turns.commit("local", "s1", commit)
+    await committer.remembered()
+
+    assert [item.kind for item in (await opener.remembering.items("local", "s1")).items] == ["summary"]
+    assert ("part 3" in scribe.asked[0][1], "part 4" in scribe.asked[0][1]) == (True, False)
+
+
 async def test_the_next_summary_takes_the_one_before_it_in(place: Store, clock: Clock, scribe: ScriptedScribe) -> None:
     scribe.answers = ["first minutes", "second minutes"]
     desk = desk_of(place, clock, scribe, "short_term")
-    for _ in range(2):
-        await talk(desk, 8)
-        await ask(desk)
-        await talk(desk, 1)
+    await talk(desk, 14)
     messages = (await desk.sessions.read("local", "s1")).messages
 
     told = (await ask(desk)).hits

@@ -12,7 +12,7 @@ from sage_contracts.errors import InvalidRequest, ServiceUnavailable
 from sage_contracts.recollections import Recollection, Remember
 from session_store.domain.memory.vectors import Vectors
 from session_store.domain.records import SessionKey
-from tests.session_store.domain.memory.parts import FACT, ask, say, talk
+from tests.session_store.domain.memory.parts import FACT, ask, recalled, say, talk
 from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over
 
 
@@ -39,6 +39,17 @@ async def test_an_erasure_that_is_late_spares_what_was_said_since(place: Store, 
     kept = recollections.kept[SessionKey("local", "s1")]
     assert (len(listed), set(kept)) == (2, listed)
     assert (await desk.sessions.delete("local", "s1")).removed["vectors"] == 2
+
+
+async def test_what_other_branches_say_crowds_nothing_out(place: Store, clock: Clock) -> None:
+    desk = desk_over(place, clock, backend="vdb", max_dialogs=1)
+    await say(desk, "The Albatross is at Skerry Bay.", "Let us talk of bread.")
+    for number in range(8):
+        fork = sessions.Fork(name=f"side-{number}")
+        await desk.branching.fork("local", "s1", fork)
+        await say(desk, *["Where in the bay is the boat Albatross?"] * 8)
+
+    assert "Skerry" in recalled(await ask(desk, "Where is the boat Albatross?", branch="main"))
 
 
 @pytest.mark.parametrize("lost", ["cleaned up", "expired"])

@@ -6,11 +6,10 @@ from typing import Any
 from sage_contracts.errors import InvalidRequest
 from sage_contracts.memory import MemoryItem, MemoryUse, NewFact
 from sage_contracts.sessions import Backend, MemoryChoice
-from sage_contracts.turns import MemoryHit
 from session_store.domain.memory.fitting import hit_of
 from session_store.domain.memory.notes import item_of, latest, on_branch
 from session_store.domain.memory.summaries import Summaries
-from session_store.domain.memory.window import NewestDialogs, Told
+from session_store.domain.memory.window import NewestDialogs
 from session_store.domain.ports import Further, Recalled
 from session_store.domain.ranges import Ranges
 from session_store.domain.records import Asked, Committed, SessionKey
@@ -35,14 +34,9 @@ class ShortTerm:
         told = await self._window.told(asked, further, budget_tokens=budget, count=count)
         if not told.dropped or self._summaries is None:
             return Recalled(told.messages, told.dropped, told.tokens)
-        summaries = self._summaries
-        summary = await summaries.latest(asked.key, told.ranges)
-
-        def found(told: Told) -> list[MemoryHit]:
-            summaries.fell_out(asked.key, asked.window.branch, told.first)
-            return [] if summary is None else [hit_of(summary, 1.0)]
-
-        return await self._window.recalled(asked, further, budget_tokens=budget, count=count, found=found)
+        summary = await self._summaries.latest(asked.key, told.ranges)
+        hits = [] if summary is None else [hit_of(summary, 1.0)]
+        return await self._window.recalled(asked, further, budget_tokens=budget, count=count, found=lambda _: hits)
 
     async def remember(self, committed: Committed) -> None:
         if self._summaries is not None:

@@ -1,41 +1,43 @@
 """What a person asked to be remembered, in so many words: "remember that …", "记住…"."""
 
 import re
-from collections.abc import Iterator
 
-from session_store.domain.memory.asking import REQUEST, is_asked_politely
+from session_store.domain.memory.asking import requests
 from session_store.domain.memory.notes import USER, Statement
-from session_store.domain.memory.relating import READ_CHARS, STOP, statements
+from session_store.domain.memory.quoting import own_words
+from session_store.domain.memory.relating import READ_CHARS, statements
+from session_store.domain.memory.sentences import sentences
 
-_ASKED = re.compile(rf"(?:^|(?<=[.!?\n,;。！？，；\s])){REQUEST}(?P<said>[^\n]+)", re.IGNORECASE)
-_TELLS = re.compile(
-    r"(?:\b(?:i|you|we|they|he|she|it|to|a|the|side|still|always|never|must|should|can|can['\u2019]t)|不)\s*$"
-)
-"""Before the word, where somebody says that they remember, or asks whether: nobody is asked to."""
+SHORT_CHARS = 500
+"""In a longer message "note that my …" is part of a text."""
+
+_OWN = re.compile(r"(?:my|our|I)\b", re.IGNORECASE)
 
 KEY_CHARS = 60
 TEXT_CHARS = 1_000
 
 
 def asked_for(text: str) -> list[Statement]:
-    """Each thing the text asks to have remembered; what has no form the rules know is kept as it was said."""
-    return [_statement(said) for said in _requests(text[:READ_CHARS])]
+    """
+    Each thing the text asks to have remembered; what has no form the rules know is kept as it was said.
+
+    "Note that …" asks for it only where the message says nothing else, or where it is short and speaks of its writer.
+    """
+    told = [(sentence, *requests(sentence.text)) for sentence in sentences(own_words(text[:READ_CHARS]))]
+    is_short = len(text) <= SHORT_CHARS
+    is_nothing_else = all(asked and not before for _, before, asked in told)
+    found: list[Statement] = []
+    for sentence, _, asked in told:
+        for one in asked:
+            is_meant = not one.mildly or is_nothing_else or (is_short and _OWN.match(one.said) is not None)
+            # "Remember that summer?" asks, and states nothing; "Could you remember …?" does.
+            if is_meant and (one.politely or not sentence.asks):
+                found += _stated(one.said[:TEXT_CHARS])
+    return found
 
 
-def _requests(text: str) -> Iterator[str]:
-    for found in _ASKED.finditer(text):
-        sentence = STOP.split(found["said"], maxsplit=1)[0].strip()
-        stop = found["said"][len(sentence) : len(sentence) + 1]
-        # "Do you remember that …?" and "Remember that summer?" ask, and state nothing; "Could you remember …?" does.
-        polite = is_asked_politely(found)
-        is_question = not polite and (stop in {"?", "？"} or sentence.endswith(("吗", "呢")))
-        said = sentence.removesuffix("吗")
-        if said and not is_question and _TELLS.search(text[: found.start()].casefold()) is None:
-            yield said[:TEXT_CHARS]
-
-
-def _statement(said: str) -> Statement:
+def _stated(said: str) -> list[Statement]:
     read = statements(said)
-    if len(read) == 1 and read[0].single:
-        return Statement(read[0].subject, read[0].key, read[0].value, said, single=True)
-    return Statement(USER, said[:KEY_CHARS], said, said)
+    if read and all(one.single for one in read):
+        return [Statement(one.subject, one.key, one.value, said, single=True) for one in read]
+    return [Statement(USER, said[:KEY_CHARS], said, said)]

@@ -1,7 +1,5 @@
 """What fell out of a conversation's window, written up by an engine: each summary takes the one before it in."""
 
-from collections import OrderedDict
-
 from session_store.domain.memory.chores import Chores
 from session_store.domain.memory.notes import Note, micros, on_branch
 from session_store.domain.memory.shelves import Shelves
@@ -20,7 +18,6 @@ READ_AT_MOST = 400
 TEXT_CHARS = 12_000
 SUMMARY_CHARS = 2_000
 SUMMARY_TOKENS = 400
-KNOWN_AT_MOST = 10_000
 
 INSTRUCTIONS = (
     "You keep the minutes of a conversation. Write, in its language and in at most 150 words, what must be known to go"
@@ -35,20 +32,10 @@ class Summaries:
         self._turns = turns
         self._scribe = scribe
         self._chores = chores
-        self._begins: OrderedDict[tuple[SessionKey, str], int] = OrderedDict()
-
-    def fell_out(self, key: SessionKey, branch: str, first_told: int | None) -> None:
-        """What lies before this position was not told; None: nothing was."""
-        if first_told is None:
-            return
-        self._begins[key, branch] = first_told
-        self._begins.move_to_end((key, branch))
-        while len(self._begins) > KNOWN_AT_MOST:
-            self._begins.popitem(last=False)
 
     async def continue_after(self, committed: Committed) -> None:
         """Have what fell out when this turn was opened written up, later."""
-        behind = self._begins.pop((committed.key, committed.branch), None)
+        behind = committed.begins
         if behind is not None:
             self._chores.offer("summarise", lambda: self._write(committed, behind))
 

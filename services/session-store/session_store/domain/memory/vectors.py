@@ -45,7 +45,9 @@ class Recollected(Protocol):
 
     async def remember(self, key: SessionKey, items: Sequence[Recollection]) -> None: ...
 
-    async def recall(self, key: SessionKey, question: str, *, top_k: int) -> list[Found]: ...
+    async def recall(self, key: SessionKey, question: str, *, within: Ranges, top_k: int) -> list[Found]:
+        """Best first, of what was said at these positions; a few from between them may be among it."""
+        ...
 
     async def forget(self, key: SessionKey, ids: Sequence[str] | None, *, keep: Sequence[str] = ()) -> int:
         """Those of `ids`, absent all, that are not in `keep`; how many there were."""
@@ -99,7 +101,7 @@ class Vectors:
         if not told.dropped or not question:
             return Recalled(told.messages, told.dropped, told.tokens)
         try:
-            found = await self._recollected.recall(asked.key, question, top_k=TOP)
+            found = await self._recollected.recall(asked.key, question, within=told.ranges, top_k=TOP)
         except SageError as error:
             self._tally.memory("recall", "failed")
             self._trouble = f"what lies further back cannot be searched now: {error.message}"

@@ -83,7 +83,8 @@ class NewestDialogs:
         if hits.tokens and told.tokens + hits.tokens > budget_tokens:
             told = await self.told(asked, further, budget_tokens=budget_tokens - room, count=count)
             hits = fitted(found(told), budget_tokens=room, count=count)
-        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens)
+        begins = told.first if told.dropped else None
+        return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens, begins)
 
     def dialogs_of(self, choice: MemoryChoice | None) -> int:
         return self.max_dialogs if choice is None or choice.max_dialogs is None else choice.max_dialogs
