@@ -176,6 +176,13 @@ def test_json_is_cut_by_its_members() -> None:
     ]
 
 
+def test_a_small_json_is_cited_by_the_first_of_its_members_that_has_a_name() -> None:
+    value = {"version": 1, "harbour": {"master": "Ada", "fees": {"small": 12}}, "list": [1, 2]}
+    (chunk,) = read("a.json", json.dumps(value, indent=2)).chunks
+
+    assert (chunk.headings, chunk.first_line) == (("harbour", "fees"), 1)
+
+
 def test_json_by_lines_is_cut_between_its_values() -> None:
     document = read("a.jsonl", "\n".join(json.dumps({"id": number, "text": PROSE}) for number in range(4)))
 

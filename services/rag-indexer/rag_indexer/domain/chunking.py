@@ -185,8 +185,8 @@ def _headings(group: Sequence[Piece], path: list[Heading]) -> tuple[list[Heading
     for piece in group:
         if piece.heading:
             path = [*(above for above in path if above.level < piece.heading.level), piece.heading]
-            if size <= TINY_TOKENS and (piece.heading.level > level or not cited[-1].text):
-                cited, level = path, piece.heading.level
+            if size <= TINY_TOKENS and piece.heading.level > level:
+                cited, level = path, max((above.level for above in path if above.text), default=0)
             else:
                 size = MAX_TOKENS  # a heading beside the cited one: those after it do not count any more
         size += piece.tokens
