@@ -322,6 +322,16 @@ def sentences(count: int, seed: int) -> list[str]:
     return [" ".join(words.choices(["alpha", "beta", "gamma", "delta"], k=12)) for _ in range(count)]
 
 
+def test_each_slide_is_cited_by_its_own_page() -> None:
+    slides = [[f"{name} {line} says something about how it is used" for line in range(5)] for name in ("Ore", "Oar")]
+    chunks = read("slides.pdf", files.pdf(slides)).chunks
+
+    assert [(chunk.page, chunk.first_line, chunk.last_line, chunk.text[:3]) for chunk in chunks] == [
+        (1, 1, 5, "Ore"),
+        (2, 1, 5, "Oar"),
+    ]
+
+
 def test_a_pdf_is_cited_by_its_pages_under_its_outline() -> None:
     pages: Sequence[Sequence[str]] = [
         ["Chapter one", *sentences(9, 1)],
