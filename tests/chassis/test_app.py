@@ -41,7 +41,26 @@ async def test_a_413_about_a_body_that_has_been_read_is_told_at_once(http: aioht
 
 async def test_a_wrong_field_is_named(http: aiohttp.ClientSession) -> None:
     async with http.post("/notes/a", json={"text": 3}) as response:
-        assert "text" in (await response.json())["error"]["message"]
+        error = (await response.json())["error"]
+
+    assert (error["message"], error["param"]) == ("text: Expected `str`, got `int`", "text")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "a JSON body is needed"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"{}", "Object missing required field `text`"),
+    ],
+)
+async def test_what_is_wrong_with_a_whole_body_is_no_fields_fault(
+    http: aiohttp.ClientSession, body: bytes, message: str
+) -> None:
+    async with http.post("/notes/a", data=body) as response:
+        error = (await response.json())["error"]
+
+    assert (error["message"], error["param"]) == (message, None)
 
 
 async def test_an_unknown_path_is_not_a_missing_thing(http: aiohttp.ClientSession) -> None:

@@ -321,3 +321,14 @@ async def test_on_loopback_the_door_answers_to_its_own_names_alone(host: str, st
     assert response.status == status
     assert bool(echo.seen) is (status == 200)
     assert status == 200 or told["error"]["code"] == "foreign_origin"
+
+
+async def test_on_loopback_too_a_path_that_cannot_be_read_is_told_as_that() -> None:
+    async with nginx(binaries.nginx(), {key: ["127.0.0.1:9"] for key in NAMES}, own_names_only=True) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /sessions/a%00b HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["code"] == "invalid_request"

@@ -88,6 +88,15 @@ async def test_under_an_answer_stands_where_its_sources_are(capsys: pytest.Captu
     assert [one.filepath for one in said.citations] == ["harbour\x1b[2J.md", "harbour\x1b[2J.md", "b.pdf"]
 
 
+async def test_an_answer_without_sources_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    context = {"citations": [], "evidence": False, "reason": "there is no collection 'x\x1b[2J'"}
+    nothing = b"data: " + json.dumps({"choices": [{"delta": {"context": context}}]}).encode() + b"\n\n"
+    async with gateway(nothing, frame("Perhaps."), b"data: [DONE]\n\n") as connection:
+        await Conversation(model="m", session=None, collection="x").say(connection, "Who?")
+
+    assert capsys.readouterr() == ("Perhaps.\n", "without sources: there is no collection 'x\ufffd[2J'\n")
+
+
 async def test_sources_told_in_unknown_words_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     async with gateway(grounded({"name": "x"}), frame("Ada [1](x)."), b"data: [DONE]\n\n") as connection:
         await Conversation(model="m", session=None).say(connection, "Who?")

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 AnyRequest = Request[Any, Any, Any]
 
+_BODY = "data"
+"""What Litestar calls a body as a whole; its message about one that is not there is this word, quoted."""
+
 
 def on_sage_error(_: AnyRequest, error: SageError) -> Response[ErrorBody]:
     return Response(error.body(), status_code=error.status, headers=headers_of(error), media_type="application/json")
@@ -32,7 +35,7 @@ def on_framework_error(request: AnyRequest, error: HTTPException) -> Response[Er
         case 413:
             told = BodyTooLarge("the request body is too large")
         case _:
-            told = InvalidRequest(*_first_complaint(error))
+            told = _refusal(error)
     response = on_sage_error(request, told)
     if told.status == 405 and error.headers:
         response.headers.update(error.headers)
@@ -61,10 +64,15 @@ HANDLERS: dict[int | type[Exception], Any] = {
 }
 
 
-def _first_complaint(error: HTTPException) -> tuple[str]:
-    if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
-        told = [
-            f"{item.get('key', 'body')}: {item.get('message', '')}" for item in error.extra if isinstance(item, dict)
-        ]
-        return ("; ".join(told) or error.detail,)
-    return (error.detail,)
+def _refusal(error: HTTPException) -> InvalidRequest:
+    """Naming the first field that is wrong; a query's or a path's is told as a body's."""
+    extra = error.extra if isinstance(error, ValidationException) and isinstance(error.extra, list) else []
+    told = [(item.get("key"), item.get("message") or error.detail) for item in extra if isinstance(item, dict)]
+    if not told:
+        return InvalidRequest(error.detail)
+    field, message = told[0]
+    if message == repr(_BODY):
+        return InvalidRequest("a JSON body is needed")
+    if field in {None, _BODY}:
+        return InvalidRequest(message)
+    return InvalidRequest(f"{field}: {message}", param=field)

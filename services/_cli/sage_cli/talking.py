@@ -13,8 +13,11 @@ from sage_contracts.chat import Citation
 
 @dataclass(slots=True)
 class Said:
+    """`without` is why no document stands behind the text, where they were looked for."""
+
     text: str = ""
     citations: list[Citation] = field(default_factory=list)
+    without: str | None = None
 
 
 class Conversation:
@@ -35,7 +38,10 @@ class Conversation:
             async for frame in stream:
                 said.text += frame.text
                 for choice in frame.choices:
-                    said.citations += _sources(choice.delta.context if choice.delta else None)
+                    context = (choice.delta.context if choice.delta else None) or {}
+                    said.citations += _sources(context)
+                    if isinstance(reason := context.get("reason"), str):
+                        said.without = reason
                 if not quietly:
                     print(printable(frame.text), end="", flush=True)
         if not quietly:
@@ -44,16 +50,18 @@ class Conversation:
         return said
 
 
-def _sources(context: dict[str, Any] | None) -> list[Citation]:
+def _sources(context: dict[str, Any]) -> list[Citation]:
     """A gateway of another version may tell them otherwise: then there is nothing to show."""
     try:
-        return msgspec.convert((context or {}).get("citations", []), list[Citation])
+        return msgspec.convert(context.get("citations", []), list[Citation])
     except msgspec.ValidationError:
         return []
 
 
 def _tell_sources(said: Said) -> None:
-    """Those that the answer cites."""
+    """Those that the answer cites, or why there are none."""
+    if said.without is not None:
+        err.print(f"without sources: {one_line(said.without)}", markup=False)
     for number, one in enumerate(said.citations, 1):
         if f"[{number}](" not in said.text:
             continue

@@ -45,6 +45,27 @@ async def test_a_search_that_was_less_than_wanted_says_so(shared_redis: RedisSer
     assert gate.services.sessions["s1"][1].metadata["context"]["how"]["degraded"] == "the encoder is away"
 
 
+FORM = {"type": "json_schema", "json_schema": {"name": "pages", "schema": {"type": "object"}}}
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize(
+    "fields", [{"response_format": FORM}, {"response_format": {"type": "json_object"}}, {"guided_json": {}}]
+)
+async def test_an_answer_that_must_have_a_form_is_left_as_it_is(
+    shared_redis: RedisServer, streams: bool, fields: dict[str, Any]
+) -> None:
+    engine = FakeEngine(script=Script(words=('{"pages": [', "1", '], "more": [7]}')))
+    async with gateway(shared_redis, engine) as gate:
+        gate.services.finds("The sky is blue.")
+        answer = await gate.chat(model="sage-default", stream=streams, **fields)
+        plain = await gate.chat(model="sage-default", stream=streams, response_format={"type": "text"})
+
+    assert answer.text == '{"pages": [1], "more": [7]}'
+    assert [one["filepath"] for one in context_of(answer)["citations"]] == ["guide1.md"]
+    assert "](guide1.md#use-1)" in plain.text
+
+
 async def test_sources_come_before_the_text_and_places_after_it(shared_redis: RedisServer) -> None:
     async with gateway(shared_redis, FakeEngine(script=BLUE)) as gate:
         gate.services.finds("The sky is blue.")

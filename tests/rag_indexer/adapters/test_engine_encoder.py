@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,27 @@ async def test_passages_are_asked_again_after_a_passing_fault(fault: dict[str, A
 
         assert len(await found.encode(["a"], kind="passage")) == 1
         assert len(engine.seen) == 3
+
+
+async def test_a_batch_that_was_too_slow_is_asked_in_halves_and_so_are_those_after_it() -> None:
+    async with fake_engine() as engine, encoder(engine, pace=replace(QUICK, at_once=1)) as found:
+        engine.then(status=504)
+
+        assert len(await found.encode(list("abcdef"), kind="passage")) == 6
+
+    assert list(map("".join, asked(engine))) == ["abcd", "ab", "cd", "ef"]
+
+
+async def test_one_that_is_not_answered_in_time_was_too_slow() -> None:
+    async with fake_engine() as engine, encoder(engine, pace=replace(QUICK, passages=0.3, attempts=9)) as found:
+        engine.gate.clear()
+        build = asyncio.create_task(found.encode(["a", "b"], kind="passage"))
+        await seen(engine, 2)
+        engine.gate.set()
+
+        assert len(await build) == 2
+
+    assert asked(engine)[:2] == [["a", "b"], ["a"]]
 
 
 async def test_passages_are_given_up_after_the_last_attempt() -> None:

@@ -176,6 +176,13 @@ def test_json_is_cut_by_its_members() -> None:
     ]
 
 
+def test_a_small_json_is_cited_by_the_first_of_its_members_that_has_a_name() -> None:
+    value = {"version": 1, "harbour": {"master": "Ada", "fees": {"small": 12}}, "list": [1, 2]}
+    (chunk,) = read("a.json", json.dumps(value, indent=2)).chunks
+
+    assert (chunk.headings, chunk.first_line) == (("harbour", "fees"), 1)
+
+
 def test_json_by_lines_is_cut_between_its_values() -> None:
     document = read("a.jsonl", "\n".join(json.dumps({"id": number, "text": PROSE}) for number in range(4)))
 
@@ -313,6 +320,16 @@ def test_a_page_on_which_nothing_is_seen_is_empty(data: bytes) -> None:
 def sentences(count: int, seed: int) -> list[str]:
     words = random.Random(seed)
     return [" ".join(words.choices(["alpha", "beta", "gamma", "delta"], k=12)) for _ in range(count)]
+
+
+def test_each_slide_is_cited_by_its_own_page() -> None:
+    slides = [[f"{name} {line} says something about how it is used" for line in range(5)] for name in ("Ore", "Oar")]
+    chunks = read("slides.pdf", files.pdf(slides)).chunks
+
+    assert [(chunk.page, chunk.first_line, chunk.last_line, chunk.text[:3]) for chunk in chunks] == [
+        (1, 1, 5, "Ore"),
+        (2, 1, 5, "Oar"),
+    ]
 
 
 def test_a_pdf_is_cited_by_its_pages_under_its_outline() -> None:

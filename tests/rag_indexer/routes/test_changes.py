@@ -105,7 +105,7 @@ async def test_a_dry_run_tells_the_plan_and_changes_nothing(client: Client) -> N
 async def test_a_dry_run_before_the_first_build_estimates_all_the_same(client: Client) -> None:
     _, planned = await client.build(dry_run=True)
 
-    assert (planned["plan"]["files"], planned["plan"]["seconds"]) == (3, None)
+    assert (planned["plan"]["files"], planned["plan"]["chunks"], planned["plan"]["seconds"]) == (3, 3, None)
     assert await client.status() == {"status": "not_found"}
 
 

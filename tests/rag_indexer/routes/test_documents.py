@@ -272,6 +272,12 @@ async def test_a_document_that_could_never_be_indexed_is_refused_and_none_is_kep
     assert (await client.ask("GET", ROUTE))[1] == {"documents": []}
 
 
+async def test_a_file_of_another_kind_is_refused_in_one_short_sentence(client: Client) -> None:
+    _, refused = await upload(client, {"name": "a.exe", "text": "x"})
+
+    assert refused["error"]["message"] == "a.exe: files that end in .exe cannot be read"
+
+
 async def test_a_document_that_cannot_be_read_is_kept_and_named(client: Client) -> None:
     status, uploaded = await as_form(client, {"bad.md": b"\0", "good.md": b"A zebra is striped.\n"})
 

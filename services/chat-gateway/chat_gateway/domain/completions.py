@@ -42,7 +42,10 @@ _PATHS: Mapping[Operation, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A chat ready for an engine: `body` is what it is sent, `prompt` what it is told before what was looked up."""
+    """
+    A chat ready for an engine: `body` is what it is sent, `prompt` what it is told before what was looked up. `linked`
+    unless links in the answer's text would break it.
+    """
 
     body: bytes
     prompt: list[dict[str, Any]]
@@ -50,6 +53,7 @@ class _Prepared:
     grounds: Grounds | None = None
     receipt: PromptReceipt | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    linked: bool = True
 
     @property
     def is_read(self) -> bool:
@@ -170,7 +174,8 @@ class Completions:
         exchange = Exchange(measured, self._meter, prepared.turn, metadata)
         quoter: Quoter | None = None
         if prepared.grounds is not None or route.is_pipeline:
-            quoter = Quoter(prepared.grounds, exchange.transcript, route.asked if route.is_pipeline else None)
+            model = route.asked if route.is_pipeline else None
+            quoter = Quoter(prepared.grounds, exchange.transcript, model, linked=prepared.linked)
             exchange.quote_with(quoter)
         if not isinstance(opened.answer, Whole):
             return await _streamed(opened, opened.answer, exchange, measured, headers, largest=self._answer_bytes)
@@ -244,7 +249,7 @@ def _composed(ask: Ask, route: Route, turn: Turn | None, grounds: Grounds | None
     if prompt is not ask.messages:
         changed["messages"] = prompt
     body = with_fields(ask.raw, **changed) if changed or ask.has_own_fields else ask.raw
-    return _Prepared(body, remembered, turn, grounds, receipt, _headers(ask, turn))
+    return _Prepared(body, remembered, turn, grounds, receipt, _headers(ask, turn), linked=not ask.shaped)
 
 
 def _headers(ask: Ask, turn: Turn | None) -> dict[str, str]:

@@ -15,11 +15,11 @@ _ENDS_WITH_SOURCES = ("stop", "length")
 
 
 class Quotation:
-    """One choice's text. Without passages it stays as the engine wrote it."""
+    """One choice's text. Without passages, or where it is not `linked`, it stays as the engine wrote it."""
 
-    def __init__(self, grounds: Grounds) -> None:
+    def __init__(self, grounds: Grounds, *, linked: bool = True) -> None:
         self._grounds = grounds
-        self._citer = Citer(grounds.urls) if grounds.passages else None
+        self._citer = Citer(grounds.urls) if grounds.passages and linked else None
 
     def feed(self, text: str) -> str:
         return self._citer.feed(text) if self._citer else text
@@ -49,11 +49,14 @@ class Quotation:
 class Quoter:
     """
     A Reader that rewrites. `model` is the name the client asked for, where the engine's must not show; without
-    `grounds` that is all it changes.
+    `grounds` that is all it changes. Not `linked`, the sources stand beside the text alone.
     """
 
-    def __init__(self, grounds: Grounds | None, transcript: Transcript, model: str | None) -> None:
+    def __init__(
+        self, grounds: Grounds | None, transcript: Transcript, model: str | None, *, linked: bool = True
+    ) -> None:
         self.failed = False
+        self._linked = linked
         self._grounds = grounds or Grounds()
         self._context = grounds.context() if grounds else None
         self._transcript = transcript
@@ -121,7 +124,7 @@ class Quoter:
         index, delta = index_of(choice), choice.get("delta")
         if not isinstance(delta, dict) or index in self._quotations:
             return None
-        self._quotations[index] = self._open[index] = Quotation(self._grounds)
+        self._quotations[index] = self._open[index] = Quotation(self._grounds, linked=self._linked)
         if self._context is None:
             return None
         if not delta.get("content"):
@@ -147,7 +150,7 @@ class Quoter:
         return _tail(index, quotation, reason, before)
 
     def _rewrite_message(self, choice: dict[str, Any], message: dict[str, Any]) -> None:
-        quotation = self._quotations.setdefault(index_of(choice), Quotation(self._grounds))
+        quotation = self._quotations.setdefault(index_of(choice), Quotation(self._grounds, linked=self._linked))
         content = message.get("content")
         if isinstance(content, str):
             message["content"] = quotation.feed(content) + quotation.finish(choice.get("finish_reason"))

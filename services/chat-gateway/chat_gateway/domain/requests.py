@@ -14,6 +14,17 @@ from sage_contracts.chat import ChatPeek, Retrieval
 OWN_FIELDS = ("session_id", "session_branch", "on_conflict", "rag")
 """Ours alone: no engine sees them."""
 
+_SHAPES = (
+    "guided_json",
+    "guided_regex",
+    "guided_choice",
+    "guided_grammar",
+    "structured_outputs",
+    "grammar",
+    "json_schema",
+)
+"""Beside OpenAI's `response_format`: how vLLM and llama.cpp are told what an answer must look like."""
+
 
 class _StreamOptions(Struct, frozen=True):
     include_usage: bool | None = None
@@ -38,6 +49,8 @@ class Ask:
     has_own_fields: bool = False
     explained: bool = False
     """Whether the client wants to be told how its engine was chosen."""
+    shaped: bool = False
+    """Whether the answer must have a form, as JSON of a schema: then nothing may be written into it."""
     turn: TurnWish = NO_WISH
 
 
@@ -67,6 +80,7 @@ def ask_of(
         answer_tokens=peek.max_completion_tokens or peek.max_tokens,
         has_own_fields=any(name in fields for name in OWN_FIELDS),
         explained=explained,
+        shaped=_is_shaped(fields),
         turn=NO_WISH if session is None else turn_wish(fields, key, peek),
     )
 
@@ -106,6 +120,13 @@ def with_fields(raw: bytes, **changed: object) -> bytes:
     fields: dict[str, Any] = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     kept = {name: value for name, value in fields.items() if name not in OWN_FIELDS}
     return msgspec.json.encode(kept | changed)
+
+
+def _is_shaped(fields: dict[str, Any]) -> bool:
+    match fields.get("response_format"):
+        case {"type": str() as kind} if kind != "text":
+            return True
+    return any(fields.get(name) is not None for name in _SHAPES)
 
 
 def _retrieval(rag: bool | Retrieval | None) -> Retrieval | None:  # noqa: FBT001 - as the wire has it

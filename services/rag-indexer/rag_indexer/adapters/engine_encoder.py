@@ -21,6 +21,7 @@ _SHORTEST_LETTERS = 200
 """A text that is refused is cut down to this, not further."""
 _TOO_MUCH = frozenset({400, 413, 422, 500, 502})
 """What engines answer to a batch, or a text, that is too long for them; some of them with a fault of their own."""
+_TOO_LATE = 504
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,10 @@ class _Away(Exception):
         self.after = after
 
 
+class _Slow(_Away):
+    """No answer in time: of less, there may be one."""
+
+
 class _Faulty(_Away):
     """The engine is there, and answered this text with a fault."""
 
@@ -92,7 +97,8 @@ async def engine_encoder(
 class EngineEncoder:
     """
     At most `pace.at_once` batches of passages are under way, whoever asks, so that an engine that chats as well is not
-    buried; questions go before them, beside them.
+    buried; questions go before them, beside them. A batch that took too long is asked again in halves, and every later
+    one is as small: an engine that is slow would else never come to an end of any.
     """
 
     def __init__(self, http: aiohttp.ClientSession, url: str, model: str, prefixes: Prefixes, pace: Pace) -> None:
@@ -102,6 +108,7 @@ class EngineEncoder:
         self._prefixes = prefixes
         self._pace = pace
         self._turns = asyncio.Semaphore(pace.at_once)
+        self._at_a_time = pace.batch
         self._away_until = 0.0
 
     @property
@@ -146,9 +153,14 @@ class EngineEncoder:
         async with self._turns:
             pause = self._pace.backoff
             for attempt in range(1, self._pace.attempts + 1):
+                size = min(self._at_a_time, len(texts))
+                parts = [texts[start : start + size] for start in range(0, len(texts), size)]
                 try:
-                    return await self._fitted(texts, self._pace.passages, again=attempt > 1)
+                    found = [await self._fitted(part, self._pace.passages, again=attempt > 1) for part in parts]
+                    return [vector for vectors in found for vector in vectors]
                 except _Away as error:
+                    if isinstance(error, _Slow):
+                        self._at_a_time = min(self._at_a_time, max(1, size // 2))
                     if attempt == self._pace.attempts:
                         raise EncoderAway(f"{self._model}: {error}", retry_after=self._pace.longest) from error
                     await asyncio.sleep(min(self._pace.longest, error.after or pause))
@@ -191,12 +203,14 @@ class EngineEncoder:
             ) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _Away(f"no answer ({type(error).__name__})") from error
+            kind = _Slow if isinstance(error, TimeoutError) else _Away
+            raise kind(f"no answer ({type(error).__name__})") from error
         if response.status in _TOO_MUCH:
             raise _Refused(response.status, raw)
         if response.status != 200:
             after = response.headers.get("Retry-After", "")
-            raise _Away(f"answered {response.status}", float(after) if after.isdecimal() else None)
+            kind = _Slow if response.status == _TOO_LATE else _Away
+            raise kind(f"answered {response.status}", float(after) if after.isdecimal() else None)
         return self._read(raw, len(texts))
 
     def _read(self, raw: bytes, wanted: int) -> list[list[float]]:

@@ -9,7 +9,7 @@ import msgspec
 from rag_indexer.domain.documents import Document
 from rag_indexer.domain.ports import Unreadable
 
-VERSION = 4
+VERSION = 5
 """To be raised when the same bytes would be cut into other chunks: it makes every index be built anew."""
 LIBRARIES = ("markdown-it-py", "pypdf", "python-docx", "selectolax")
 

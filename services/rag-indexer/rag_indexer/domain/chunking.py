@@ -7,9 +7,9 @@ from rag_indexer.domain.blocks import Block, Heading, Rows, paragraphs
 from rag_indexer.domain.documents import Chunk
 
 TINY_TOKENS = 40
-"""Less than this does not stand alone: a bare heading joins what follows it."""
+"""Less than this does not stand alone: a bare heading joins what follows it. More does where a page ends."""
 HALF_TOKENS = 100
-"""Enough to stand alone where a page ends, or a larger section than the one it is of."""
+"""Enough to stand alone where a larger section than the one it is of begins."""
 MIN_TOKENS = 200
 MAX_TOKENS = 400
 """With smaller chunks `make eval-rag` finds a little more by words, and the offline encoder helps no more."""
@@ -124,7 +124,7 @@ class _Group:
             return True
         if piece.text is not None or self.size <= TINY_TOKENS:
             return self.size > TINY_TOKENS
-        if self.size >= HALF_TOKENS and rows.page(piece.start) != rows.page(before.start):
+        if rows.page(piece.start) != rows.page(before.start):
             return True
         if piece.heading:
             return self._ends_before_heading(piece.heading, section)
@@ -185,8 +185,8 @@ def _headings(group: Sequence[Piece], path: list[Heading]) -> tuple[list[Heading
     for piece in group:
         if piece.heading:
             path = [*(above for above in path if above.level < piece.heading.level), piece.heading]
-            if size <= TINY_TOKENS and (piece.heading.level > level or not cited[-1].text):
-                cited, level = path, piece.heading.level
+            if size <= TINY_TOKENS and piece.heading.level > level:
+                cited, level = path, max((above.level for above in path if above.text), default=0)
             else:
                 size = MAX_TOKENS  # a heading beside the cited one: those after it do not count any more
         size += piece.tokens

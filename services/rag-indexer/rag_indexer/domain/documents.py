@@ -13,6 +13,9 @@ Scalar = str | int | float | bool
 Meta = dict[str, Scalar | list[str]]
 """What a document says of itself in its front matter."""
 
+TYPES = ("markdown", "text", "rst", "html", "pdf", "docx", "notebook", "csv", "json", "code")
+"""What a document may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -32,11 +35,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """
-    `title` is empty where the file says none: it is then named as the file is.
-
-    `type` is markdown, text, rst, html, pdf, docx, code, csv, json or notebook.
-    """
+    """`title` is empty where the file says none: it is then named as the file is. `type` is one of the TYPES."""
 
     title: str
     chunks: tuple[Chunk, ...]

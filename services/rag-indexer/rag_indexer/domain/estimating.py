@@ -24,7 +24,7 @@ def told(survey: Survey, record: Record | None) -> wire.Plan:
         skipped=survey.skipped,
         files=len(plan.read),
         bytes=size,
-        chunks=round(size * density),
+        chunks=max(round(size * density), len(plan.read)),
         seconds=round(size / speed, 1) if speed else None,
     )
 

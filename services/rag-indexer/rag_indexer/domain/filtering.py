@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
-from rag_indexer.domain.documents import EVERYTHING, Filters, Scalar
+from rag_indexer.domain.documents import EVERYTHING, TYPES, Filters, Scalar
 from sage_contracts.errors import InvalidRequest
 
 _KNOWN = ("path_prefix", "type", "modified_after", "modified_before", "meta")
@@ -37,10 +37,10 @@ def _text(value: object, name: str) -> str | None:
 def _types(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
-    texts = [one for one in _listed(value, "type") if isinstance(one, str)]
-    if not texts or len(texts) != len(_listed(value, "type")):
-        raise _wrong("type", "a string or a list of strings")
-    return tuple(texts)
+    types = _listed(value, "type")
+    if not types or any(one not in TYPES for one in types):
+        raise _wrong("type", f"one or a list of {', '.join(TYPES)}")
+    return tuple(map(str, types))
 
 
 def _time(value: object, name: str) -> float | None:

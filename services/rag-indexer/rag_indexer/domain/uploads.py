@@ -84,8 +84,7 @@ class Uploads:
         if PurePosixPath(cleaned).suffix == "":
             cleaned += _DEFAULT_SUFFIX
         if (suffix := PurePosixPath(cleaned).suffix.lower()) not in self._suffixes:
-            known = " ".join(sorted(self._suffixes))
-            raise InvalidRequest(f"{cleaned}: files that end in {suffix} cannot be read; those that can: {known}")
+            raise InvalidRequest(f"{cleaned}: files that end in {suffix} cannot be read")
         if len(data) > self._max_bytes:
             raise InvalidRequest(f"{cleaned}: larger than {self._max_bytes} bytes")
         return NewUpload(cleaned, data, _meta(cleaned, meta))
