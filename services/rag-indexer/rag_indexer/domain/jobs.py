@@ -8,7 +8,7 @@ from typing import Any
 
 from rag_indexer.domain.building import Building, Clock, Outcome, Wanted
 from rag_indexer.domain.ports import Collections, Counts
-from rag_indexer.domain.progress import Progress
+from rag_indexer.domain.progress import PATIENCE_SECONDS, Progress
 from rag_indexer.domain.records import info
 from sage_contracts import index as wire
 from sage_contracts.errors import BuildRunning, Conflict, SageError, StoreUnavailable, Unavailable
@@ -29,11 +29,22 @@ class Job:
 
 
 class Jobs:
-    def __init__(self, collections: Collections, building: Building, clock: Clock, counts: Counts) -> None:
+    """`patience` is for how many seconds nothing may come of a build before that is told."""
+
+    def __init__(
+        self,
+        collections: Collections,
+        building: Building,
+        clock: Clock,
+        counts: Counts,
+        *,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._collections = collections
         self._building = building
         self._clock = clock
         self._counts = counts
+        self._patience = patience
         self._running: dict[str, Job] = {}
         self._changes: dict[str, asyncio.Task[bool]] = {}
         self._ends: dict[str, wire.BuildEvent] = {}
@@ -46,6 +57,11 @@ class Jobs:
         job = self._running.get(collection)
         return job.progress.job(self._clock.monotonic()) if job else None
 
+    def advances(self, collection: str) -> bool:
+        """Whether a build of it runs, and something comes of it."""
+        job = self._running.get(collection)
+        return job is not None and not job.progress.stalled
+
     def source_dir(self, collection: str) -> str | None:
         """Of the build that runs."""
         job = self._running.get(collection)
@@ -55,6 +71,10 @@ class Jobs:
         """Why the last build failed, if it did."""
         end = self._ends.get(collection)
         return end.message if end is not None and end.event == "failed" else None
+
+    def fail(self, collection: str, message: str) -> None:
+        """Tell why no build could begin, as of one that failed."""
+        self._ends[collection] = wire.BuildEvent(event="failed", message=message)
 
     def forget(self, collection: str) -> None:
         """How the last build ended."""
@@ -146,7 +166,11 @@ class Jobs:
         async with self._collections.hold(wanted.collection, told) as lost:
             progress.held.set()
             passages = await self._collections.open(wanted.collection)
-            return await _unless(lost, self._building.run(passages, wanted, progress))
+            minding = asyncio.create_task(progress.minded(self._patience))
+            try:
+                return await _unless(lost, self._building.run(passages, wanted, progress))
+            finally:
+                minding.cancel()
 
     async def _changed(self, collection: str, change: Coroutine[Any, Any, bool]) -> bool:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 from rag_indexer.domain import removing
 from rag_indexer.domain.jobs import RETRY_SECONDS, Job, Jobs, is_elsewhere, outcome
 from rag_indexer.domain.ports import Collections
+from rag_indexer.domain.progress import PATIENCE_SECONDS
 from rag_indexer.domain.sources import Sources
 from sage_contracts import index as wire
 from sage_contracts import names
@@ -24,7 +25,8 @@ _LONGEST_PAUSE = 300.0
 class Renewals:
     """
     `pause` is how many seconds a renewal waits for an encoder or a store that is away, or for another process that
-    builds; each further renewal twice as long.
+    builds; each further renewal twice as long. `patience` is for how many one from which nothing comes is waited for
+    before the next one begins.
     """
 
     def __init__(
@@ -35,17 +37,19 @@ class Renewals:
         sources: Sources,
         utc: Callable[[], datetime],
         pause: float = RETRY_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._jobs = jobs
         self._collections = collections
         self._sources = sources
         self._utc = utc
         self._pause = pause
+        self._patience = patience
         self._pauses: dict[str, float] = {}
         """How long was last waited for what is away, by collection; without it what waits gives up."""
         self._waiting: set[str] = set()
         self._touched: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def refresh(self) -> None:
         """Bring each index up to date with its folder and uploads, or make a first one; in the background at start."""
@@ -55,7 +59,7 @@ class Renewals:
             if record is not None:
                 self._jobs.serving(name, record.num_chunks)
         for name in sorted(found):
-            await self.renew(name)
+            await self._renew_in_turn(name)
 
     async def renew(self, name: str) -> wire.Built | None:
         """
@@ -113,6 +117,15 @@ class Renewals:
         for task in self._tasks:
             task.cancel()
 
+    async def _renew_in_turn(self, name: str) -> None:
+        """Return once that is done, or nothing comes of it any more: it goes on beside the others then."""
+        renewing = self._later(self.renew(name))
+        await asyncio.wait([renewing], timeout=self._patience)
+        while not renewing.done() and self._jobs.advances(name):
+            await asyncio.wait([renewing], timeout=self._patience / 4)
+        if renewing.done():
+            renewing.result()
+
     async def _renewing(self, name: str) -> Job | None:
         """A build that has ended, begun after now."""
         while True:
@@ -125,6 +138,7 @@ class Renewals:
             except SageError as error:
                 log.warning("not indexed", extra={"collection": name, "reason": error.message})
                 if isinstance(error, Unavailable):
+                    self._jobs.fail(name, error.message)
                     self._try_later(name)
                 return None
             await asyncio.wait([job.task])
@@ -170,7 +184,8 @@ class Renewals:
         if name in self._pauses:
             await self.renew(name)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
