@@ -107,7 +107,8 @@ class Sources:
         folder = Joined(await self._opened(path) if path else None, uploads)
         kept = record is not None and record.chosen and record.source_dir == folder.path
         chosen = bool(source_dir) or (stay and kept) or (collection != DOCS_COLLECTION and bool(folder.path))
-        return Wanted(collection, folder, chosen=chosen, force=force)
+        before = None if record is None else record.source_dir
+        return Wanted(collection, folder, chosen=chosen, force=force, before=before)
 
     async def _opened(self, path: str) -> Folder:
         """In a thread of its own, because a folder on a share may hang; and in one, however often that is asked for."""
