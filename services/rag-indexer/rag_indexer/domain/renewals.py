@@ -23,12 +23,17 @@ _TRIES = 6
 _LONGEST_PAUSE = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Renewal:
-    """`watched` is the folder whose changes it is asked for, if it is for those."""
+    """
+    `watched` is the folder whose changes it is asked for, if it is for those; `seen` whether it has found an index.
+
+    One that it has seen and that is gone was deleted, maybe by another process: it must not bring that back.
+    """
 
     name: str
     watched: str | None = None
+    seen: bool = False
 
 
 class Renewals:
@@ -147,6 +152,12 @@ class Renewals:
             await self._jobs.free(name)
             try:
                 record = await (await self._collections.open(name)).record()
+                if renewal.seen and record is None:
+                    log.info("not indexed again: it is deleted", extra={"collection": name})
+                    self._jobs.forget(name)
+                    self._pauses.pop(name, None)
+                    return None
+                renewal.seen = record is not None
                 folder = self._failed_folder(renewal, record)
                 job = self._jobs.start(await self._sources.wanted(name, folder, record, force=False, stay=True))
             except Conflict:  # somebody was faster
