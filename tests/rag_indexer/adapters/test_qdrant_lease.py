@@ -84,6 +84,20 @@ async def test_others_are_told_of_the_build_it_is_held_for(client: Shaky) -> Non
     )
 
 
+async def test_the_stage_of_a_build_in_a_later_version_is_told_as_one_that_is_known(client: Shaky) -> None:
+    await client.create_collection(LEASES, vectors_config={})
+    job = {"id": "b", "done": 1, "total": 9, "stage": "polishing", "eta_seconds": 1.5, "chunks": 3, "polished": 7}
+    payload = {"name": "docs", "holder": "x", "expires": 9e9, "by": "later", "since": 0.0, "job": job, "more": True}
+    await client.upsert(LEASES, [models.PointStruct(id=_id("docs"), vector={}, payload=payload)])
+    told = await QdrantLeases(client).holder("docs")
+
+    assert told is not None
+    assert told.job == Job(id="b", done=1, total=9, stage="indexing", eta_seconds=1.5, chunks=3)
+    with pytest.raises(BuildRunning, match=r"^build b is under way in later, .*: indexing, 1 of 9 files$"):
+        async with QdrantLeases(client).hold("docs"):
+            pass
+
+
 class Released(AsyncQdrantClient):
     """In memory; what stands in the way of an upsert is gone when it is looked for."""
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +19,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from rag_indexer.adapters.qdrant_points import answered
 from rag_indexer.domain.ports import Holder, no_build
 from sage_contracts.errors import BuildRunning, StoreUnavailable
-from sage_contracts.index import Job
+from sage_contracts.index import Job, Stage
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +42,11 @@ class _Lease(Struct, frozen=True, kw_only=True):
     expires: float
     by: str = "somebody"
     since: float = 0.0
-    job: Job | None = None
+    job: dict[str, Any] | None = None
 
     @property
     def told(self) -> Holder:
-        return Holder(self.by, datetime.fromtimestamp(self.since, UTC), self.job)
+        return Holder(self.by, datetime.fromtimestamp(self.since, UTC), _told(self.job))
 
 
 class QdrantLeases:
@@ -74,7 +75,8 @@ class QdrantLeases:
 
         def wanted() -> _Lease:
             expires = self._clock() + self._seconds
-            return _Lease(name=name, holder=holder, expires=expires, by=self._by, since=since, job=job())
+            told = msgspec.to_builtins(job())
+            return _Lease(name=name, holder=holder, expires=expires, by=self._by, since=since, job=told)
 
         try:
             async with answered():
@@ -161,6 +163,13 @@ class QdrantLeases:
         )
         async with answered():
             await self._client.delete(LEASES, models.FilterSelector(filter=mine), wait=True)
+
+
+def _told(job: dict[str, Any] | None) -> Job | None:
+    """A build as a later version may tell it: in a stage that has no name here yet it is in the midst of its work."""
+    if job is not None and job.get("stage") not in get_args(Stage):
+        job = {**job, "stage": "indexing"}
+    return msgspec.convert(job, Job | None)
 
 
 def _id(name: str) -> str:
