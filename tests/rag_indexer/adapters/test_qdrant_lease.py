@@ -11,7 +11,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 
 from rag_indexer.adapters.qdrant_lease import LEASES, QdrantLeases, _id
 from rag_indexer.domain.ports import Holder
-from sage_contracts.errors import BuildRunning
+from sage_contracts.errors import BuildRunning, StoreUnavailable
 from sage_contracts.index import Job
 
 
@@ -136,6 +136,46 @@ async def test_a_lease_that_nobody_waits_for_any_more_is_given_back() -> None:
     await asyncio.wait([taking])
 
     assert (await client.count(LEASES)).count == 0
+    await client.close()
+
+
+class Hung(AsyncQdrantClient):
+    """In memory; nothing is answered from the `first` call on."""
+
+    def __init__(self, first: str) -> None:
+        super().__init__(":memory:")
+        self._first = first
+        self._hangs = False
+
+    async def _answer(self, call: str) -> None:
+        self._hangs = self._hangs or call == self._first
+        if self._hangs:
+            await asyncio.Future()
+
+    async def collection_exists(self, *args: Any, **kwargs: Any) -> bool:
+        await self._answer("exists")
+        return await super().collection_exists(*args, **kwargs)
+
+    async def upsert(self, *args: Any, **kwargs: Any) -> models.UpdateResult:
+        await self._answer("upsert")
+        return await super().upsert(*args, **kwargs)
+
+    async def retrieve(self, *args: Any, **kwargs: Any) -> list[models.Record]:
+        await self._answer("retrieve")
+        return await super().retrieve(*args, **kwargs)
+
+    async def delete(self, *args: Any, **kwargs: Any) -> models.UpdateResult:
+        await self._answer("delete")
+        return await super().delete(*args, **kwargs)
+
+
+@pytest.mark.parametrize("first", ["exists", "upsert", "retrieve"])
+async def test_a_server_that_hangs_while_a_lease_is_taken_is_waited_for_once(first: str) -> None:
+    client = Hung(first)
+    async with asyncio.timeout(30):
+        with pytest.raises(StoreUnavailable, match="Qdrant does not answer"):
+            async with QdrantLeases(client, patience=0.05).hold("docs"):
+                pass
     await client.close()
 
 
