@@ -1,11 +1,13 @@
-"""Folders that are watched although no index could be made of them yet."""
+"""Folders that are watched although they hang, or no index could be made of them yet."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
 
+from rag_indexer.adapters.folder_watcher import FolderWatcher, walked
 from sage_contracts.errors import EncoderAway
 from sage_contracts.index import BuildRequest, IndexStatus
 from tests.rag_indexer.parts import Desk, edge_desk, written
@@ -96,3 +98,48 @@ async def test_the_configured_folder_is_no_chosen_one_because_its_first_build_fa
 
     assert record is not None
     assert (record.source_dir, record.chosen) == (str(desk.docs), False)
+
+
+async def first_change(watcher: FolderWatcher, folder: Path) -> None:
+    await anext(watcher.changes(str(folder)))
+
+
+async def written_until(folder: Path, following: "asyncio.Task[None]") -> None:
+    async with asyncio.timeout(60):
+        while not following.done():
+            written(folder, {"a.md": "x"})
+            await asyncio.sleep(0.1)
+
+
+async def test_folders_that_hang_when_they_are_to_be_watched_keep_no_other_from_being_watched(tmp_path: Path) -> None:
+    names = [f"away{number}" for number in range(40)]
+    here, *away = [written(tmp_path / name, {"deep/a.md": "x"}) for name in ["here", *names]]
+    answers = threading.Event()
+
+    def walk(folder: Path) -> None:
+        assert folder == here or answers.wait(60)
+        walked(folder)
+
+    watcher = FolderWatcher(walk=walk)
+    hanging = [asyncio.create_task(first_change(watcher, folder)) for folder in away]
+    await asyncio.sleep(0)
+    await written_until(here, asyncio.create_task(first_change(watcher, here)))
+    written(away[0], {"a.md": "x"})
+    hung = [one.done() for one in hanging]
+    answers.set()
+    for one in hanging[1:]:
+        one.cancel()
+    await asyncio.wait(hanging[1:])
+    await written_until(away[0], hanging[0])
+
+    assert set(hung) == {False}
+
+
+def test_links_that_lead_back_are_walked_once(tmp_path: Path) -> None:
+    """Each on the way of every other, they would take for ever."""
+    written(tmp_path, {"deep/a.md": "x"})
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    for number in range(4):
+        (tmp_path / "deep" / f"loop{number}").symlink_to(tmp_path)
+
+    walked(tmp_path)
