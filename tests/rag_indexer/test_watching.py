@@ -104,10 +104,11 @@ async def first_change(watcher: FolderWatcher, folder: Path) -> None:
     await anext(watcher.changes(str(folder)))
 
 
-async def written_until(folder: Path, following: "asyncio.Task[None]") -> None:
+async def written_until(following: "asyncio.Task[None]", *folders: Path) -> None:
     async with asyncio.timeout(60):
         while not following.done():
-            written(folder, {"a.md": "x"})
+            for folder in folders:
+                written(folder, {"a.md": "x"})
             await asyncio.sleep(0.1)
 
 
@@ -122,15 +123,14 @@ async def test_folders_that_hang_when_they_are_to_be_watched_keep_no_other_from_
 
     watcher = FolderWatcher(walk=walk)
     hanging = [asyncio.create_task(first_change(watcher, folder)) for folder in away]
-    await asyncio.sleep(0)
-    await written_until(here, asyncio.create_task(first_change(watcher, here)))
-    written(away[0], {"a.md": "x"})
+    for _ in range(2):  # whoever has seen nothing while another saw two changes is not watching
+        await written_until(asyncio.create_task(first_change(watcher, here)), here, away[0])
     hung = [one.done() for one in hanging]
     answers.set()
     for one in hanging[1:]:
         one.cancel()
     await asyncio.wait(hanging[1:])
-    await written_until(away[0], hanging[0])
+    await written_until(hanging[0], away[0])
 
     assert set(hung) == {False}
 
