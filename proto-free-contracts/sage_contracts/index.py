@@ -37,7 +37,11 @@ class CollectionQuery(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """A build under way: `done` of `total` files, `chunks` made so far; `eta_seconds` is null until it can be told."""
+    """
+    A build under way: `done` of `total` files, `chunks` made so far; `eta_seconds` is null until it can be told.
+
+    `stalled` when nothing has come of it for some seconds: while it is `scanning` its folder does not answer.
+    """
 
     id: str
     done: int
@@ -45,6 +49,7 @@ class Job(Struct, frozen=True, kw_only=True):
     stage: Stage
     eta_seconds: float | None = None
     chunks: int = 0
+    stalled: bool = False
 
 
 class Move(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from rag_indexer.domain.files import Files
 from rag_indexer.domain.jobs import Jobs
 from rag_indexer.domain.manifest import FileState
 from rag_indexer.domain.ports import BuildOutcome, Collections, Encoder, Folders, Kind, Made, Record, SearchOutcome
+from rag_indexer.domain.progress import PATIENCE_SECONDS
 from rag_indexer.domain.reading import Reading
 from rag_indexer.domain.recollections import Candidates, Kept, Ranges, Recollections
 from rag_indexer.domain.renewals import Renewals
@@ -258,6 +259,7 @@ def desk_over(
     encoder: Encoder | None = None,
     default: bool = True,
     pause: float = 5.0,
+    patience: float = PATIENCE_SECONDS,
     folders: Folders | None = None,
 ) -> Desk:
     words, tally, terms, parser, watcher = WordsEncoder(), Tally(), Bm25Terms(), CountingParser(), NoChanges()
@@ -265,9 +267,12 @@ def desk_over(
     clock = Clock(utc=lambda: datetime.now(UTC), monotonic=_ticking())
     folders = folders or AllowedFolders([str(docs)], max_file_bytes=100_000, suffixes=TextParser.suffixes)
     shelf = UploadShelf(data / "uploads")
-    sources, building = Sources(folders, shelf, default=str(docs) if default else None), Building(reading, clock)
-    jobs = Jobs(collections, building, clock, tally)
-    renewals = Renewals(jobs=jobs, collections=collections, sources=sources, utc=clock.utc, pause=pause)
+    sources = Sources(folders, shelf, default=str(docs) if default else None, patience=patience)
+    building = Building(reading, clock)
+    jobs = Jobs(collections, building, clock, tally, patience=patience)
+    renewals = Renewals(
+        jobs=jobs, collections=collections, sources=sources, utc=clock.utc, pause=pause, patience=patience
+    )
     builds = Builds(jobs=jobs, renewals=renewals, collections=collections, sources=sources, building=building)
     searches = Searches(
         collections=collections, encoder=encoder or words, terms=terms, monotonic=clock.monotonic, counts=tally

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import os
-import threading
 import zipfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,15 +14,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from rag_indexer.adapters.edge_passages import edge_collections
-from rag_indexer.adapters.folder import DiskFolder
 from rag_indexer.app import assemble, create_app, loops
-from rag_indexer.domain.manifest import Stamp
-from rag_indexer.domain.ports import Collections, Content, Folder, Holder, Listing, Passages, Unreadable, no_build
+from rag_indexer.domain.ports import Collections, Holder, Passages, no_build
 from rag_indexer.domain.watching import Watching
 from rag_indexer.settings import Settings
 from sage_chassis.background import running
-from sage_contracts.errors import SourceRefused, StoreUnavailable
-from sage_contracts.index import BuildRequest, Job, SearchRequest
+from sage_contracts.errors import StoreUnavailable
+from sage_contracts.index import Job
 from tests.fakes.cluster import free_port, serve
 from tests.rag_indexer.parts import Tally, desk_over, written
 
@@ -253,56 +250,6 @@ async def test_where_all_are_watched_a_collection_that_is_built_later_is_too(fol
         async with asyncio.timeout(60):
             while not (await running.get("/admin/index/status?collection=later"))[1].get("watching"):
                 await asyncio.sleep(0.05)
-
-
-class Share:
-    """Folders on a share; `here` answers, and of the others none does, when it is opened or when it is listed."""
-
-    def __init__(self, here: DiskFolder, *, opens: bool) -> None:
-        self._here = here
-        self._opens = opens
-        self.answers = threading.Event()
-
-    def open(self, source_dir: str) -> Folder:
-        if source_dir != self._here.path:
-            assert self._opens or self.answers.wait(20)
-            return Gone(source_dir, self.answers)
-        return self._here
-
-
-class Gone:
-    def __init__(self, path: str, answers: threading.Event) -> None:
-        self.path = path
-        self._answers = answers
-
-    def listing(self) -> Listing:
-        assert self._answers.wait(20)
-        raise SourceRefused("gone")
-
-    def stamp(self, path: str) -> Stamp | None:
-        return None
-
-    def read(self, path: str) -> Content:
-        raise Unreadable("gone")
-
-
-@pytest.mark.parametrize("opens", [True, False])
-async def test_folders_that_hang_keep_nobody_from_searching(folder: Path, opens: bool) -> None:
-    share = Share(DiskFolder(folder / "docs", max_file_bytes=1_000, suffixes={".md"}), opens=opens)
-    async with edge_collections(folder / "data") as collections:
-        desk = desk_over(collections, folder / "docs", folder / "data", folders=share)
-        await desk.renewals.renew("docs")
-        wanted = [BuildRequest(collection=f"c{number}", source_dir="/away") for number in range(40)]
-        building = [asyncio.create_task(desk.builds.build(one)) for one in wanted]
-        await asyncio.sleep(0.1)
-        async with asyncio.timeout(30):
-            found = await desk.searches.find(SearchRequest(query="Which port does the gateway listen on?"))
-        share.answers.set()
-        refused = await asyncio.gather(*building, return_exceptions=True)
-        await desk.builds.close()
-
-    assert [passage.source.path for passage in found.passages] == ["gateway.md"]
-    assert {type(one) for one in refused} == {SourceRefused}
 
 
 async def test_what_would_do_harm_is_named_and_the_rest_is_indexed(folder: Path) -> None:

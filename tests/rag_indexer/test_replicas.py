@@ -9,7 +9,7 @@ from qdrant_client import AsyncQdrantClient
 
 from rag_indexer.adapters.qdrant_passages import QdrantCollections
 from sage_contracts import index as wire
-from sage_contracts.errors import BuildRunning
+from sage_contracts.errors import BuildRunning, EncoderAway
 from tests.rag_indexer.parts import Desk, desk_over, written
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
@@ -25,7 +25,7 @@ FILES = {
 async def desks(tmp_path: Path) -> AsyncGenerator[tuple[Desk, Desk]]:
     docs = written(tmp_path / "docs", FILES)
     client = AsyncQdrantClient(":memory:")
-    found = [desk_over(QdrantCollections(client), docs, tmp_path / name) for name in ("one", "two")]
+    found = [desk_over(QdrantCollections(client), docs, tmp_path / name, pause=0.5) for name in ("one", "two")]
     yield found[0], found[1]
     for desk in found:
         desk.encoder.release()
@@ -171,3 +171,72 @@ async def test_what_one_has_made_of_another_folder_the_other_follows_there(desks
             await asyncio.sleep(0)
 
     assert other.watcher.watched == [str(one.docs), str(one.docs / "deep")]
+
+
+async def settled(desk: Desk) -> str:
+    """What the status is once what failed is tried again, or given up."""
+    async with asyncio.timeout(30):
+        while (status := (await desk.builds.status()).status) in {"failed", "building"}:
+            await asyncio.sleep(0.01)
+    return status
+
+
+async def renewed_in_vain(desk: Desk) -> None:
+    """It is tried again after a pause."""
+    written(desk.docs, {"lion.md": "A lion roars.\n"})
+    desk.encoder.fails_with = EncoderAway("the encoder is away")
+    assert await desk.renewals.renew("docs") is None
+
+
+@pytest.mark.slow
+async def test_what_one_has_deleted_is_not_brought_back_by_what_the_other_tries_again(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    await renewed_in_vain(other)
+    await one.builds.delete()
+    other.encoder.fails_with = None
+
+    assert (await settled(other), other.tally.builds) == ("not_found", {"failed": 1})
+    assert await one.collections.names() == []
+
+
+@pytest.mark.slow
+async def test_what_one_deletes_while_the_other_waits_for_that_is_not_brought_back(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    async with one.collections.hold("docs"):
+        renewing = asyncio.create_task(other.renewals.renew("docs"))
+        await asyncio.sleep(0.1)
+        await (await one.collections.open("docs")).delete()
+
+    assert (await renewing, await one.collections.names()) == (None, [])
+
+
+async def test_a_change_does_not_bring_back_what_one_has_deleted_after_the_other_failed(
+    desks: tuple[Desk, Desk],
+) -> None:
+    one, other = desks
+    await build(one)
+    await other.watching.begin(None)
+    await other.looked_at()
+    await renewed_in_vain(other)
+    await one.builds.delete()
+    other.encoder.fails_with = None
+    other.watcher.change()
+    async with asyncio.timeout(30):
+        while other.watcher.following:
+            await asyncio.sleep(0)
+
+    assert await one.collections.names() == []
+
+
+@pytest.mark.slow
+async def test_what_is_asked_for_after_another_has_deleted_the_index_is_tried_again(desks: tuple[Desk, Desk]) -> None:
+    one, other = desks
+    await build(one)
+    await renewed_in_vain(other)
+    await one.builds.delete()
+    await renewed_in_vain(other)
+    other.encoder.fails_with = None
+
+    assert (await settled(other), await paths(one, "roars")) == ("ready", ["lion.md"])

@@ -11,7 +11,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 
 from rag_indexer.adapters.qdrant_lease import LEASES, QdrantLeases, _id
 from rag_indexer.domain.ports import Holder
-from sage_contracts.errors import BuildRunning
+from sage_contracts.errors import BuildRunning, StoreUnavailable
 from sage_contracts.index import Job
 
 
@@ -84,6 +84,20 @@ async def test_others_are_told_of_the_build_it_is_held_for(client: Shaky) -> Non
     )
 
 
+async def test_the_stage_of_a_build_in_a_later_version_is_told_as_one_that_is_known(client: Shaky) -> None:
+    await client.create_collection(LEASES, vectors_config={})
+    job = {"id": "b", "done": 1, "total": 9, "stage": "polishing", "eta_seconds": 1.5, "chunks": 3, "polished": 7}
+    payload = {"name": "docs", "holder": "x", "expires": 9e9, "by": "later", "since": 0.0, "job": job, "more": True}
+    await client.upsert(LEASES, [models.PointStruct(id=_id("docs"), vector={}, payload=payload)])
+    told = await QdrantLeases(client).holder("docs")
+
+    assert told is not None
+    assert told.job == Job(id="b", done=1, total=9, stage="indexing", eta_seconds=1.5, chunks=3)
+    with pytest.raises(BuildRunning, match=r"^build b is under way in later, .*: indexing, 1 of 9 files$"):
+        async with QdrantLeases(client).hold("docs"):
+            pass
+
+
 class Released(AsyncQdrantClient):
     """In memory; what stands in the way of an upsert is gone when it is looked for."""
 
@@ -122,6 +136,46 @@ async def test_a_lease_that_nobody_waits_for_any_more_is_given_back() -> None:
     await asyncio.wait([taking])
 
     assert (await client.count(LEASES)).count == 0
+    await client.close()
+
+
+class Hung(AsyncQdrantClient):
+    """In memory; nothing is answered from the `first` call on."""
+
+    def __init__(self, first: str) -> None:
+        super().__init__(":memory:")
+        self._first = first
+        self._hangs = False
+
+    async def _answer(self, call: str) -> None:
+        self._hangs = self._hangs or call == self._first
+        if self._hangs:
+            await asyncio.Future()
+
+    async def collection_exists(self, *args: Any, **kwargs: Any) -> bool:
+        await self._answer("exists")
+        return await super().collection_exists(*args, **kwargs)
+
+    async def upsert(self, *args: Any, **kwargs: Any) -> models.UpdateResult:
+        await self._answer("upsert")
+        return await super().upsert(*args, **kwargs)
+
+    async def retrieve(self, *args: Any, **kwargs: Any) -> list[models.Record]:
+        await self._answer("retrieve")
+        return await super().retrieve(*args, **kwargs)
+
+    async def delete(self, *args: Any, **kwargs: Any) -> models.UpdateResult:
+        await self._answer("delete")
+        return await super().delete(*args, **kwargs)
+
+
+@pytest.mark.parametrize("first", ["exists", "upsert", "retrieve"])
+async def test_a_server_that_hangs_while_a_lease_is_taken_is_waited_for_once(first: str) -> None:
+    client = Hung(first)
+    async with asyncio.timeout(30):
+        with pytest.raises(StoreUnavailable, match="Qdrant does not answer"):
+            async with QdrantLeases(client, patience=0.05).hold("docs"):
+                pass
     await client.close()
 
 

@@ -93,7 +93,7 @@ class DiskFolder:
         descriptor = open_beneath(self._within, [*self._root.relative_to(self._within).parts, *place], os.O_DIRECTORY)
         try:
             with os.scandir(descriptor) as entries:
-                named = sorted((entry.name, _leads_to_folder(entry), entry.is_symlink()) for entry in entries)
+                named = sorted((entry.name, is_folder(entry), entry.is_symlink()) for entry in entries)
         finally:
             os.close(descriptor)
         for name, leads_to_folder, is_link in named:
@@ -161,7 +161,8 @@ def _inner(outer: int, part: str, flags: int) -> int:
         os.close(outer)
 
 
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Or a link that leads to one."""
     try:
         return entry.is_dir()
     except OSError:  # a loop of links, or a link to where nobody may look

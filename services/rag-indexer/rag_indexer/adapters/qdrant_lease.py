@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +19,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from rag_indexer.adapters.qdrant_points import answered
 from rag_indexer.domain.ports import Holder, no_build
 from sage_contracts.errors import BuildRunning, StoreUnavailable
-from sage_contracts.index import Job
+from sage_contracts.index import Job, Stage
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ LEASES = "sage@leases"
 """No name of a collection of ours has that mark."""
 SECONDS = 30.0
 """After that long without word from its holder a lease is free. The clocks of all must agree to a few seconds."""
+PATIENCE_SECONDS = 10.0
 _IDS = uuid.UUID("2f0d7c0e-8a57-4f9d-9f7e-3b1b3f1f4a52")
 
 
@@ -41,17 +43,19 @@ class _Lease(Struct, frozen=True, kw_only=True):
     expires: float
     by: str = "somebody"
     since: float = 0.0
-    job: Job | None = None
+    job: dict[str, Any] | None = None
 
     @property
     def told(self) -> Holder:
-        return Holder(self.by, datetime.fromtimestamp(self.since, UTC), self.job)
+        return Holder(self.by, datetime.fromtimestamp(self.since, UTC), _told(self.job))
 
 
 class QdrantLeases:
     """
     An upsert with a condition is what makes it sound: Qdrant applies writes to a point one after the other, and one
     whose condition does not hold changes nothing. It wants Qdrant 1.16 or newer.
+
+    `patience` is how many seconds taking one may last in all.
     """
 
     def __init__(
@@ -61,11 +65,13 @@ class QdrantLeases:
         seconds: float = SECONDS,
         clock: Callable[[], float] = time.time,
         by: str = f"{socket.gethostname()}/{os.getpid()}",
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._client = client
         self._seconds = seconds
         self._clock = clock
         self._by = by
+        self._patience = patience
 
     @asynccontextmanager
     async def hold(self, name: str, job: Callable[[], Job | None] = no_build) -> AsyncGenerator[asyncio.Event]:
@@ -74,17 +80,25 @@ class QdrantLeases:
 
         def wanted() -> _Lease:
             expires = self._clock() + self._seconds
-            return _Lease(name=name, holder=holder, expires=expires, by=self._by, since=since, job=job())
+            told = msgspec.to_builtins(job())
+            return _Lease(name=name, holder=holder, expires=expires, by=self._by, since=since, job=told)
 
+        deadline = asyncio.get_running_loop().time() + self._patience
         try:
-            async with answered():
+            async with _answered_by(deadline):
                 await self._prepare()
                 found = await self._taken(wanted())
-            if found.holder != holder:
-                raise BuildRunning(found.told.message)
+        except BaseException:  # also of one that nobody waits for any more, and so does not know whether it was taken
+            with suppress(StoreUnavailable):  # it expires by itself
+                async with _answered_by(deadline):
+                    await self._release(name, holder)
+            raise
+        if found.holder != holder:
+            raise BuildRunning(found.told.message)
+        try:
             async with self._renewed(wanted) as lost:
                 yield lost
-        finally:  # also of one that nobody waits for any more, and so does not know whether it was taken
+        finally:
             with suppress(StoreUnavailable):  # it expires by itself
                 await self._release(name, holder)
 
@@ -161,6 +175,23 @@ class QdrantLeases:
         )
         async with answered():
             await self._client.delete(LEASES, models.FilterSelector(filter=mine), wait=True)
+
+
+@asynccontextmanager
+async def _answered_by(deadline: float) -> AsyncGenerator[None]:
+    """As `answered`; what is not done by then, in the loop's time, is a failure too."""
+    try:
+        async with asyncio.timeout_at(deadline), answered():
+            yield
+    except TimeoutError as error:
+        raise StoreUnavailable("Qdrant does not answer", retry_after=1) from error
+
+
+def _told(job: dict[str, Any] | None) -> Job | None:
+    """A build as a later version may tell it: in a stage that has no name here yet it is in the midst of its work."""
+    if job is not None and job.get("stage") not in get_args(Stage):
+        job = {**job, "stage": "indexing"}
+    return msgspec.convert(job, Job | None)
 
 
 def _id(name: str) -> str:

@@ -12,7 +12,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from rag_indexer.adapters import qdrant_draft, qdrant_points
 from rag_indexer.adapters.qdrant_draft import QdrantDraft
-from rag_indexer.adapters.qdrant_lease import QdrantLeases
+from rag_indexer.adapters.qdrant_lease import PATIENCE_SECONDS, QdrantLeases
 from rag_indexer.adapters.qdrant_points import DENSE, SPARSE, answered
 from rag_indexer.domain.documents import Filters, StoredPassage, Vectors, is_passage_id
 from rag_indexer.domain.manifest import Manifest
@@ -32,15 +32,15 @@ async def qdrant_collections(
     """At `url`; over TLS when that says https."""
     client = AsyncQdrantClient(url=url, api_key=api_key, timeout=timeout_seconds, check_compatibility=False)
     try:
-        yield QdrantCollections(client)
+        yield QdrantCollections(client, patience=timeout_seconds)
     finally:
         await client.close()
 
 
 class QdrantCollections:
-    def __init__(self, client: AsyncQdrantClient) -> None:
+    def __init__(self, client: AsyncQdrantClient, *, patience: float = PATIENCE_SECONDS) -> None:
         self._client = client
-        self._leases = QdrantLeases(client)
+        self._leases = QdrantLeases(client, patience=patience)
 
     async def names(self) -> list[str]:
         async with answered():

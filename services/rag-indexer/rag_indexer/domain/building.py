@@ -43,12 +43,17 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be built. `chosen` when a request named the folder, `force` to read even what has not changed."""
+    """
+    What is to be built. `chosen` when a request named the folder, `force` to read even what has not changed.
+
+    `before` is the folder of the index that there was when this was asked for; None when there was none.
+    """
 
     collection: str
     folder: Folder
     chosen: bool
     force: bool
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,11 +87,16 @@ class Builds:
         return self._jobs.error(name) is not None
 
     async def follows(self, name: str, path: str) -> bool:
-        """Whether a change of this folder is one of the index: no more once that is deleted, or made of another one."""
-        if self.failed(name) or self._jobs.source_dir(name) == path:
+        """
+        Whether a change of this folder is one of the index: no more once that is deleted, or made of another one.
+
+        Of an index that could not be made of it yet, too, for as long as nothing else has become of that.
+        """
+        if self._jobs.source_dir(name) == path:
             return True
         record = await (await self._collections.open(name)).record()  # a build of another one may come to nothing
-        return record is not None and record.source_dir == path
+        failed = self._jobs.failed(name, record)
+        return (record is not None and record.source_dir == path) or (failed is not None and failed.folder.path == path)
 
     async def listing(self) -> wire.CollectionList:
         found = sorted({*await self._collections.names(), *self._jobs.names()})

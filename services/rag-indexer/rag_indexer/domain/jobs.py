@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_indexer.domain.building import Building, Clock, Outcome, Wanted
-from rag_indexer.domain.ports import Collections, Counts
-from rag_indexer.domain.progress import Progress
+from rag_indexer.domain.ports import Collections, Counts, Record
+from rag_indexer.domain.progress import PATIENCE_SECONDS, Progress
 from rag_indexer.domain.records import info
 from sage_contracts import index as wire
 from sage_contracts.errors import BuildRunning, Conflict, SageError, StoreUnavailable, Unavailable
@@ -22,21 +22,36 @@ EVENT_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    collection: str
-    source_dir: str
+    wanted: Wanted
     progress: Progress
     task: asyncio.Task[Outcome]
 
+    @property
+    def collection(self) -> str:
+        return self.wanted.collection
+
 
 class Jobs:
-    def __init__(self, collections: Collections, building: Building, clock: Clock, counts: Counts) -> None:
+    """`patience` is for how many seconds nothing may come of a build before that is told."""
+
+    def __init__(
+        self,
+        collections: Collections,
+        building: Building,
+        clock: Clock,
+        counts: Counts,
+        *,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._collections = collections
         self._building = building
         self._clock = clock
         self._counts = counts
+        self._patience = patience
         self._running: dict[str, Job] = {}
         self._changes: dict[str, asyncio.Task[bool]] = {}
         self._ends: dict[str, wire.BuildEvent] = {}
+        self._failed: dict[str, Wanted] = {}
         self._served: dict[str, int] = {}
 
     def names(self) -> list[str]:
@@ -46,15 +61,33 @@ class Jobs:
         job = self._running.get(collection)
         return job.progress.job(self._clock.monotonic()) if job else None
 
+    def advances(self, collection: str) -> bool:
+        """Whether a build of it runs, and something comes of it."""
+        job = self._running.get(collection)
+        return job is not None and not job.progress.stalled
+
     def source_dir(self, collection: str) -> str | None:
         """Of the build that runs."""
         job = self._running.get(collection)
-        return job.source_dir if job else None
+        return job.wanted.folder.path if job else None
 
     def error(self, collection: str) -> str | None:
         """Why the last build failed, if it did."""
         end = self._ends.get(collection)
         return end.message if end is not None and end.event == "failed" else None
+
+    def failed(self, collection: str, record: Record | None) -> Wanted | None:
+        """
+        What the last build that ended here was to make, if it failed, and nothing else has become of the index since.
+
+        `record` is the index as it is now. `forget` leaves that.
+        """
+        failed, now = self._failed.get(collection), None if record is None else record.source_dir
+        return failed if failed is not None and failed.before == now else None
+
+    def fail(self, collection: str, message: str) -> None:
+        """Tell why no build could begin, as of one that failed."""
+        self._ends[collection] = wire.BuildEvent(event="failed", message=message)
 
     def forget(self, collection: str) -> None:
         """How the last build ended."""
@@ -64,7 +97,7 @@ class Jobs:
         """Raises BuildRunning. Nothing is awaited, so that of two that are asked for at once one starts."""
         self.refuse_if_running(wanted.collection)
         progress = Progress()
-        job = Job(wanted.collection, wanted.folder.path, progress, asyncio.create_task(self._run(wanted, progress)))
+        job = Job(wanted, progress, asyncio.create_task(self._run(wanted, progress)))
         self._running[wanted.collection] = job
         self._ends.pop(wanted.collection, None)
         began = self._clock.monotonic()
@@ -146,7 +179,11 @@ class Jobs:
         async with self._collections.hold(wanted.collection, told) as lost:
             progress.held.set()
             passages = await self._collections.open(wanted.collection)
-            return await _unless(lost, self._building.run(passages, wanted, progress))
+            minding = asyncio.create_task(progress.minded(self._patience))
+            try:
+                return await _unless(lost, self._building.run(passages, wanted, progress))
+            finally:
+                minding.cancel()
 
     async def _changed(self, collection: str, change: Coroutine[Any, Any, bool]) -> bool:
         try:
@@ -155,6 +192,7 @@ class Jobs:
         finally:
             change.close()
         self._ends.pop(collection, None)
+        self._failed.pop(collection, None)
         return changed
 
     def _ended(self, job: Job, seconds: float) -> None:
@@ -162,7 +200,10 @@ class Jobs:
         if is_elsewhere(job):
             log.info("build refused: another rag-indexer builds", extra={"collection": job.collection})
         else:
-            self._ends[job.collection] = self._told(job, seconds)
+            end = self._ends[job.collection] = self._told(job, seconds)
+            self._failed.pop(job.collection, None)
+            if end.event == "failed":
+                self._failed[job.collection] = job.wanted
         job.progress.ended.set()
 
     def _told(self, job: Job, seconds: float) -> wire.BuildEvent:

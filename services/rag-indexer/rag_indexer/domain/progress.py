@@ -5,6 +5,9 @@ import uuid
 
 from sage_contracts.index import Job, Stage
 
+PATIENCE_SECONDS = 10.0
+"""For so long a folder may say nothing before that is told, and before others are not kept waiting for it any more."""
+
 
 class Progress:
     """
@@ -20,6 +23,8 @@ class Progress:
         self.held = asyncio.Event()
         """Set once the build may change its collection."""
         self.ended = asyncio.Event()
+        self.stalled = False
+        self._steps = 0
         self._stage: Stage = "scanning"
         self._done = 0
         self._total = 0
@@ -34,12 +39,14 @@ class Progress:
 
     def scanned(self, done: int, total: int) -> None:
         self._done, self._total = done, total
+        self._step()
 
     def planned(self, *, kept: int, chunks: int, total: int, bytes_to_read: int, now: float) -> None:
         """Reading begins: `kept` of `total` files, with `chunks`, need nothing."""
         self._done, self._total, self._chunks = kept, total, chunks
         self._bytes_total, self._began = bytes_to_read, now
         self._stage = "chunking"
+        self._step()
 
     def indexed(self, size: int, chunks: int) -> None:
         """One more file, of `size` bytes, is in the draft."""
@@ -47,9 +54,18 @@ class Progress:
         self._chunks += chunks
         self._bytes_done += size
         self._stage = "indexing"
+        self._step()
 
     def publishing(self) -> None:
         self._stage = "publishing"
+        self._step()
+
+    async def minded(self, patience: float) -> None:
+        """Tell, for as long as this runs, whether there was no step for `patience` seconds, or at most twice that."""
+        while True:
+            before = self._steps
+            await asyncio.sleep(patience)
+            self.stalled = self._steps == before
 
     def job(self, now: float) -> Job:
         return Job(
@@ -59,12 +75,17 @@ class Progress:
             stage=self._stage,
             eta_seconds=self._eta(now),
             chunks=self._chunks,
+            stalled=self.stalled,
         )
 
     def speed(self, now: float) -> float | None:
         """Bytes a second, since reading began; None when nothing was read."""
         seconds = now - self._began
         return self._bytes_done / seconds if self._bytes_done and seconds > 0 else None
+
+    def _step(self) -> None:
+        self._steps += 1
+        self.stalled = False
 
     def _eta(self, now: float) -> float | None:
         if self._stage == "publishing":

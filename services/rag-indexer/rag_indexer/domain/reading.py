@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -44,8 +45,8 @@ class Reading:
         self._parser = parser
         self._encoder = encoder
         self._terms = terms
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
-        """Not those that searches wait for: a folder on a share may hang, or be slow."""
+        self._threads: WeakKeyDictionary[Folder, ThreadPoolExecutor] = WeakKeyDictionary()
+        """Each folder has its own, for as long as it is read: one on a share may hang, or be slow."""
 
     @property
     def encoder(self) -> Encoder:
@@ -59,7 +60,8 @@ class Reading:
         self, folder: Folder, known: Manifest, now: float, progress: Callable[[int, int], None]
     ) -> Scanned:
         """As `scan`, in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.scan, folder, known, now, progress)
+        threads = self._of(folder)
+        return await asyncio.get_running_loop().run_in_executor(threads, self.scan, folder, known, now, progress)
 
     def scan(self, folder: Folder, known: Manifest, now: float, progress: Callable[[int, int], None]) -> Scanned:
         """
@@ -87,7 +89,7 @@ class Reading:
 
         Raises Unreadable when it may be otherwise another time: the file may have changed since it was scanned.
         """
-        content = await asyncio.get_running_loop().run_in_executor(self._threads, folder.read, path)
+        content = await asyncio.get_running_loop().run_in_executor(self._of(folder), folder.read, path)
         state = _state(content, now)
         try:
             document = await self._parser.parse(path, content.data)
@@ -114,6 +116,11 @@ class Reading:
         seen: dict[str, int] = {}
         ordered = sorted(entries, key=lambda one: (one.passage.page or 0, one.passage.first_line))
         return Made(path, state, [self._relabelled(entry, path, seen) for entry in ordered])
+
+    def _of(self, folder: Folder) -> ThreadPoolExecutor:
+        if (threads := self._threads.get(folder)) is None:
+            threads = self._threads[folder] = ThreadPoolExecutor(_THREADS, thread_name_prefix="folder")
+        return threads
 
     def _relabelled(self, entry: Entry, path: str, seen: dict[str, int]) -> Entry:
         before = entry.passage

@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from rag_indexer.domain import removing
 from rag_indexer.domain.jobs import RETRY_SECONDS, Job, Jobs, is_elsewhere, outcome
-from rag_indexer.domain.ports import Collections
+from rag_indexer.domain.ports import Collections, Record
+from rag_indexer.domain.progress import PATIENCE_SECONDS
 from rag_indexer.domain.sources import Sources
 from sage_contracts import index as wire
 from sage_contracts import names
@@ -21,10 +23,24 @@ _TRIES = 6
 _LONGEST_PAUSE = 300.0
 
 
+@dataclass(slots=True)
+class _Renewal:
+    """
+    `watched` is the folder whose changes it is asked for, if it is for those; `seen` whether it has found an index.
+
+    One that it has seen and that is gone was deleted, maybe by another process: it must not bring that back.
+    """
+
+    name: str
+    watched: str | None = None
+    seen: bool = False
+
+
 class Renewals:
     """
     `pause` is how many seconds a renewal waits for an encoder or a store that is away, or for another process that
-    builds; each further renewal twice as long.
+    builds; each further renewal twice as long. `patience` is for how many one from which nothing comes is waited for
+    before the next one begins.
     """
 
     def __init__(
@@ -35,17 +51,19 @@ class Renewals:
         sources: Sources,
         utc: Callable[[], datetime],
         pause: float = RETRY_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._jobs = jobs
         self._collections = collections
         self._sources = sources
         self._utc = utc
         self._pause = pause
+        self._patience = patience
         self._pauses: dict[str, float] = {}
         """How long was last waited for what is away, by collection; without it what waits gives up."""
-        self._waiting: set[str] = set()
-        self._touched: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, _Renewal] = {}
+        self._touched: dict[str, _Renewal] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
 
     async def refresh(self) -> None:
         """Bring each index up to date with its folder and uploads, or make a first one; in the background at start."""
@@ -55,7 +73,7 @@ class Renewals:
             if record is not None:
                 self._jobs.serving(name, record.num_chunks)
         for name in sorted(found):
-            await self.renew(name)
+            await self._renew_in_turn(name)
 
     async def renew(self, name: str) -> wire.Built | None:
         """
@@ -64,19 +82,7 @@ class Renewals:
         What goes wrong is logged, and in the status; where something was away, it is tried again until that is back.
         Another process that builds it is waited for a while; then that too is tried again later.
         """
-        for _ in range(_TRIES):
-            job = await self._renewing(name)
-            if job is None or not is_elsewhere(job):
-                break
-            await asyncio.sleep(self._pause)
-        if job is None:
-            return None
-        error = None if job.task.cancelled() else job.task.exception()
-        if isinstance(error, Unavailable) or is_elsewhere(job):
-            self._try_later(name)
-        else:
-            self._pauses.pop(name, None)
-        return None if error or job.task.cancelled() else await outcome(job)
+        return await self._renew(_Renewal(name))
 
     async def take_out(self, name: str, path: str) -> None:
         """
@@ -93,48 +99,88 @@ class Renewals:
             self._later(self._remove_later(name, path))
             raise
 
-    def touch(self, name: str) -> None:
+    def touch(self, name: str, watched: str | None = None) -> None:
         """
         Bring the index up to date soon; asked for again before that has begun, it is done once.
 
-        What failed before is not told any more: it is tried again.
+        What failed before is not told any more: it is tried again. `watched` is the folder that has changed, if one is
+        followed: a first index that could not be made of it is made of it then.
         """
         self._jobs.forget(name)
         if name not in self._touched:
-            self._touched.add(name)
             self._later(self._renew_touched(name))
+        if watched is not None or name not in self._touched:
+            self._touched[name] = _Renewal(name, watched)
 
     def forget(self, name: str) -> None:
         """It is deleted: nothing is to be built of it later."""
         self._pauses.pop(name, None)
-        self._touched.discard(name)
+        self._touched.pop(name, None)
 
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
 
-    async def _renewing(self, name: str) -> Job | None:
+    async def _renew_in_turn(self, name: str) -> None:
+        """Return once that is done, or nothing comes of it any more: it goes on beside the others then."""
+        renewing = self._later(self.renew(name))
+        await asyncio.wait([renewing], timeout=self._patience)
+        while not renewing.done() and self._jobs.advances(name):
+            await asyncio.wait([renewing], timeout=self._patience / 4)
+        if renewing.done():
+            renewing.result()
+
+    async def _renew(self, renewal: _Renewal) -> wire.Built | None:
+        for _ in range(_TRIES):
+            job = await self._renewing(renewal)
+            if job is None or not is_elsewhere(job):
+                break
+            await asyncio.sleep(self._pause)
+        if job is None:
+            return None
+        error = None if job.task.cancelled() else job.task.exception()
+        if isinstance(error, Unavailable) or is_elsewhere(job):
+            self._try_later(renewal)
+        else:
+            self._pauses.pop(renewal.name, None)
+        return None if error or job.task.cancelled() else await outcome(job)
+
+    async def _renewing(self, renewal: _Renewal) -> Job | None:
         """A build that has ended, begun after now."""
+        name = renewal.name
         while True:
             await self._jobs.free(name)
             try:
                 record = await (await self._collections.open(name)).record()
-                job = self._jobs.start(await self._sources.wanted(name, None, record, force=False, stay=True))
+                if renewal.seen and record is None:
+                    log.info("not indexed again: it is deleted", extra={"collection": name})
+                    self._jobs.forget(name)
+                    self._pauses.pop(name, None)
+                    return None
+                renewal.seen = record is not None
+                folder = self._failed_folder(renewal, record)
+                job = self._jobs.start(await self._sources.wanted(name, folder, record, force=False, stay=True))
             except Conflict:  # somebody was faster
                 continue
             except SageError as error:
                 log.warning("not indexed", extra={"collection": name, "reason": error.message})
                 if isinstance(error, Unavailable):
-                    self._try_later(name)
+                    self._jobs.fail(name, error.message)
+                    self._try_later(renewal)
                 return None
             await asyncio.wait([job.task])
             return job
 
+    def _failed_folder(self, renewal: _Renewal, record: Record | None) -> str | None:
+        """The folder that is watched, where a request named it and no index could be made of it yet."""
+        failed = self._jobs.failed(renewal.name, record)
+        named = failed.folder.path if failed is not None and failed.chosen else None
+        return named if named == renewal.watched else None
+
     async def _renew_touched(self, name: str) -> None:
         await self._jobs.free(name)
-        if name in self._touched:
-            self._touched.discard(name)
-            await self.renew(name)
+        if (renewal := self._touched.pop(name, None)) is not None:
+            await self._renew(renewal)
 
     async def _remove(self, name: str, path: str) -> None:
         passages = await self._collections.open(name)
@@ -155,22 +201,25 @@ class Renewals:
                 return
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _try_later(self, name: str) -> None:
-        if name in self._waiting:
+    def _try_later(self, renewal: _Renewal) -> None:
+        name = renewal.name
+        waits = name in self._waiting
+        self._waiting[name] = renewal
+        if waits:
             self._pauses.setdefault(name, self._pause)  # what waits had given up, and has a reason again
             return
-        self._waiting.add(name)
         pause = 2 * self._pauses[name] if name in self._pauses else self._pause
         self._pauses[name] = pause = min(pause, _LONGEST_PAUSE)
         self._later(self._try_again(name, pause))
 
     async def _try_again(self, name: str, pause: float) -> None:
         await asyncio.sleep(pause)
-        self._waiting.discard(name)
+        renewal = self._waiting.pop(name)
         if name in self._pauses:
-            await self.renew(name)
+            await self._renew(renewal)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+    def _later(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -2,15 +2,17 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 from rag_indexer.domain.building import Wanted
 from rag_indexer.domain.manifest import Stamp
 from rag_indexer.domain.ports import Content, Folder, Folders, Listing, Record, Unreadable
-from sage_contracts.errors import SourceRefused
+from rag_indexer.domain.progress import PATIENCE_SECONDS
+from sage_contracts.errors import SourceRefused, Unavailable
 from sage_contracts.names import DOCS_COLLECTION
 
-_THREADS = 8
+_RETRY_SECONDS = 5.0
 UPLOADS = "uploads/"
 """Where uploaded documents stand among a collection's paths."""
 
@@ -65,14 +67,21 @@ class UploadFolders(Protocol):
 
 
 class Sources:
-    """`default` is the folder of the collection `docs` when nobody has chosen another."""
+    """
+    `default` is the folder of the collection `docs` when nobody has chosen another.
 
-    def __init__(self, folders: Folders, uploads: UploadFolders, *, default: str | None) -> None:
+    `patience` is for how many seconds a folder may leave open whether it can be indexed.
+    """
+
+    def __init__(
+        self, folders: Folders, uploads: UploadFolders, *, default: str | None, patience: float = PATIENCE_SECONDS
+    ) -> None:
         self._folders = folders
         self._uploads = uploads
         self._default = default
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="source")
-        """Of its own: a folder on a share may hang."""
+        self._patience = patience
+        self._opening: dict[str, asyncio.Future[Folder]] = {}
+        """Folders that have not answered yet, by what they are asked for as."""
 
     async def uploaded(self) -> list[str]:
         """The collections that have uploads, in order, whether or not they are indexed. Raises StoreUnavailable."""
@@ -89,22 +98,36 @@ class Sources:
         Of the folder that is asked for, else the configured one, else the one the index is made of.
 
         To `stay`, a folder that a user has once chosen goes before the configured one. Raises SourceRefused for a
-        folder that may not be indexed, and when there is nothing to index at all.
+        folder that may not be indexed, and when there is nothing to index at all; Unavailable for one that hangs.
         """
         path = source_dir or self._own(collection, record, stay=stay)
-        loop = asyncio.get_running_loop()
-        folder = await loop.run_in_executor(self._threads, self._open, collection, path, record)
+        uploads = self._uploads.folder(collection)
+        if not path and record is None and not (await asyncio.to_thread(uploads.listing)).paths:
+            raise SourceRefused("no folder is configured: name one in source_dir", param="source_dir")
+        folder = Joined(await self._opened(path) if path else None, uploads)
         kept = record is not None and record.chosen and record.source_dir == folder.path
         chosen = bool(source_dir) or (stay and kept) or (collection != DOCS_COLLECTION and bool(folder.path))
-        return Wanted(collection, folder, chosen=chosen, force=force)
+        before = None if record is None else record.source_dir
+        return Wanted(collection, folder, chosen=chosen, force=force, before=before)
 
-    def _open(self, collection: str, path: str | None, record: Record | None) -> Folder:
-        uploads = self._uploads.folder(collection)
-        if path:
-            return Joined(self._folders.open(path), uploads)
-        if record is None and not uploads.listing().paths:
-            raise SourceRefused("no folder is configured: name one in source_dir", param="source_dir")
-        return Joined(None, uploads)
+    async def _opened(self, path: str) -> Folder:
+        """In a thread of its own, because a folder on a share may hang; and in one, however often that is asked for."""
+        if (opening := self._opening.get(path)) is None:
+            threads = ThreadPoolExecutor(1, thread_name_prefix="source")
+            opening = asyncio.get_running_loop().run_in_executor(threads, self._folders.open, path)
+            threads.shutdown(wait=False)
+            self._opening[path] = opening
+            opening.add_done_callback(partial(self._answered, path))
+        await asyncio.wait([opening], timeout=self._patience)
+        if not opening.done():
+            raise Unavailable(f"the folder {path} does not answer", retry_after=_RETRY_SECONDS)
+        return opening.result()
+
+    def _answered(self, path: str, opening: asyncio.Future[Folder]) -> None:
+        """Its error too is of no more interest when nobody waits any more."""
+        del self._opening[path]
+        if not opening.cancelled():
+            opening.exception()
 
     def _own(self, collection: str, record: Record | None, *, stay: bool) -> str | None:
         """Of an index that was made of the configured folder it is the one configured now."""

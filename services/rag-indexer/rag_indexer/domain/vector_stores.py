@@ -6,17 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from rag_indexer.domain import attributes, manifest
+from rag_indexer.domain import attributes, manifest, store_searching
 from rag_indexer.domain.builds import Builds
 from rag_indexer.domain.files import Files
 from rag_indexer.domain.paging import page
 from rag_indexer.domain.ports import Collections, Record
 from rag_indexer.domain.renewals import Renewals
 from rag_indexer.domain.searches import Searches
-from rag_indexer.domain.sources import UPLOADS
 from rag_indexer.domain.store_files import StoreFiles
-from rag_indexer.domain.uploads import upload_id
-from sage_contracts import index, names
+from sage_contracts import names
 from sage_contracts import vector_stores as wire
 from sage_contracts.errors import CollectionNotFound, InvalidRequest
 
@@ -163,22 +161,12 @@ class VectorStores:
 
     async def search(self, store_id: str, asked: wire.StoreSearch) -> wire.StoreHits:
         """Raises CollectionNotFound and InvalidRequest."""
-        card = await self.card(store_id)
-        query = _query(asked)
-        wanted = attributes.wanted(asked.filters)
-        request = index.SearchRequest(
-            query=query,
-            top_k=asked.max_num_results,
-            collection=card.collection,
-            filters={"meta": wanted} if wanted else None,
-        )
+        request = store_searching.request(asked, (await self.card(store_id)).collection)
         try:
             passages = (await self._searches.find(request)).passages
         except CollectionNotFound:  # a store in which nothing is indexed yet
             passages = []
-        least = _least_score(asked.ranking_options)
-        hits = [_hit(passage) for passage in passages if passage.score >= least]
-        return wire.StoreHits(search_query=[query], data=hits)
+        return store_searching.hits(asked, passages)
 
     async def card(self, store_id: str) -> Card:
         """Raises CollectionNotFound."""
@@ -241,32 +229,3 @@ def refuse_expiry(policy: dict[str, Any] | None) -> None:
     """Raises InvalidRequest: what would not be kept is not promised."""
     if policy is not None:
         raise InvalidRequest("vector stores do not expire here: leave expires_after out", param="expires_after")
-
-
-def _query(asked: wire.StoreSearch) -> str:
-    queries = [asked.query] if isinstance(asked.query, str) else asked.query
-    if len(queries) != 1 or not 1 <= len(queries[0]) <= index.MAX_QUERY:
-        raise InvalidRequest(f"query must be one text of 1 to {index.MAX_QUERY} letters", param="query")
-    if asked.rewrite_query:
-        raise InvalidRequest("queries are not rewritten here: leave rewrite_query out", param="rewrite_query")
-    return queries[0]
-
-
-def _least_score(options: dict[str, Any] | None) -> float:
-    match (options or {}).get("score_threshold", 0.0):
-        case int() | float() as least:
-            return float(least)
-    raise InvalidRequest("score_threshold must be a number", param="ranking_options")
-
-
-def _hit(passage: index.Passage) -> wire.StoreHit:
-    path = passage.source.path
-    named = passage.meta.get(attributes.FILE_ID)
-    uploaded = upload_id(passage.source.collection, path.removeprefix(UPLOADS))
-    return wire.StoreHit(
-        file_id=str(named or f"file-{uploaded}"),
-        filename=path.removeprefix(UPLOADS),
-        score=passage.score,
-        attributes=attributes.told(passage.meta),
-        content=[wire.TextContent(text=passage.text)],
-    )

@@ -105,13 +105,13 @@ class Watching:
         """Until it is not to be followed any more: true; or cannot be: false."""
         fields = {"collection": name, "source_dir": path}
         log.info("watching", extra=fields)
-        self._renewals.touch(name)  # for what changed between the last build and now
+        self._renewals.touch(name, path)  # for what changed between the last build and now
         async with aclosing(self._watcher.changes(path)) as changes:
             async for _ in changes:
                 if not await self._is_followed(name, path):
                     log.info("not watching any more: it is deleted, or made of another folder", extra=fields)
                     return True
-                self._renewals.touch(name)
+                self._renewals.touch(name, path)
         log.warning("not watching any more", extra=fields)
         return False
 
