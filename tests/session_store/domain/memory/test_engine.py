@@ -93,10 +93,28 @@ async def test_what_fell_out_is_summarised_with_the_range_it_covers(
     (hit,) = (await ask(desk)).hits
 
     assert (summary.kind, summary.text) == ("summary", "They spoke of boats.")
-    assert (summary.first_message_id, summary.last_message_id) == (messages[0].id, messages[7].id)
+    assert (summary.first_message_id, summary.last_message_id) == (messages[0].id, messages[11].id)
     assert (hit.kind, hit.text) == ("summary", "They spoke of boats.")
     assert "part 0" in scribe.asked[0][1]
-    assert "part 4" not in scribe.asked[0][1]
+    assert "part 5" in scribe.asked[0][1]
+    assert "part 6" not in scribe.asked[0][1]
+
+
+@pytest.mark.parametrize("max_dialogs", [1, 2, 3, 10])
+async def test_what_is_no_longer_told_stands_in_the_summary_at_once(
+    place: Store, clock: Clock, scribe: ScriptedScribe, max_dialogs: int
+) -> None:
+    scribe.then = "minutes"
+    desk = desk_over(place, clock, max_dialogs=max_dialogs, backend="short_term", scribe=scribe)
+    for number in range(max_dialogs + 8):
+        context = await ask(desk)
+        written = "".join(asked for _, asked in scribe.asked) if context.hits else ""
+        told = str([message.content for message in context.messages])
+        missed = [turn for turn in range(number) if f"turn {turn}." not in told + written]
+        assert missed == []
+        await say(desk, f"This is turn {number}.")
+
+    assert len(scribe.asked) <= 8 // min(4, max(1, max_dialogs // 2)) + 1
 
 
 async def test_the_next_summary_takes_the_one_before_it_in(place: Store, clock: Clock, scribe: ScriptedScribe) -> None:

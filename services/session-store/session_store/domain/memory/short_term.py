@@ -33,10 +33,10 @@ class ShortTerm:
         budget = self._window.budget(asked)
         count = await self._window.count(asked.model)
         told = await self._window.told(asked, further, budget_tokens=budget, count=count)
-        if not told.dropped or self._summaries is None:
+        if not told.full or self._summaries is None:
             return Recalled(told.messages, told.dropped, told.tokens)
         summaries = self._summaries
-        summary = await summaries.latest(asked.key, told.ranges)
+        summary = await summaries.latest(asked.key, told.ranges) if told.dropped else None
 
         def found(told: Told) -> list[MemoryHit]:
             summaries.fell_out(asked.key, asked.window.branch, told.first)

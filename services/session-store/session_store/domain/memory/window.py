@@ -23,13 +23,17 @@ HIT_TOKENS = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What of the window is told, and where in the log its dialogs begin (None: none is told)."""
+    """
+    What of the window is told, and where in the log its dialogs begin (None: none is told). `full` says that with
+    another dialog the oldest told would fall out.
+    """
 
     messages: Sequence[Message]
     dropped: int
     tokens: int
     positions: frozenset[int]
     ranges: Ranges
+    full: bool
 
     @property
     def first(self) -> int | None:
@@ -117,4 +121,5 @@ def _told(window: Window, told: Trimmed, beside: Sequence[Message]) -> Told:
         tokens=told.tokens,
         positions=frozenset(position for position, message in placed if message.id in spoken),
         ranges=window.ranges,
+        full=told.full,
     )
