@@ -20,9 +20,17 @@ FURTHER: list[Backend] = ["vdb", "kv", "graph"]
 WINDOW = 3
 
 
+class Minutes(ScriptedScribe):
+    """Knows of the boat what it is told."""
+
+    async def write(self, instructions: str, text: str, *, max_tokens: int) -> str:
+        await super().write(instructions, text, max_tokens=max_tokens)
+        return "They spoke of a boat, the Albatross." if "Albatross" in text else "They spoke."
+
+
 def desk_on(place: Store, clock: Clock, backend: Backend) -> Desk:
     """short_term knows what fell out of its window by a summary alone."""
-    scribe = ScriptedScribe(then="They spoke of a boat, the Albatross.") if backend == "short_term" else None
+    scribe = Minutes() if backend == "short_term" else None
     return desk_over(place, clock, max_dialogs=WINDOW, backend=backend, scribe=scribe)
 
 
