@@ -256,6 +256,17 @@ async def test_facts_are_written_by_hand_and_replaced(place: Store, clock: Clock
         assert [item.value for item in shown] == (["Lisbon"] if backend == "kv" else ["Lisbon", "Porto"])
 
 
+async def test_what_begins_alike_is_not_one_fact(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "kv")
+    begun = "On our trip to the mountains of northern Italy in the summer we"
+    await say(desk, f"Remember that {begun} saw a bear.", f"Remember that {begun} ate plums.")
+    await say(desk, "Remember that my boat is red and my car is blue.", "Remember that my boat is green.")
+
+    kept = [item.value for item in (await desk.remembering.items("local", "s1")).items]
+
+    assert sorted(kept) == [f"{begun} ate plums", f"{begun} saw a bear", "blue", "green"]
+
+
 async def test_of_what_is_written_at_once_the_last_holds_and_the_answer_says_so(place: Store, clock: Clock) -> None:
     desk = desk_on(place, clock, "graph")
     await talk(desk, 1)

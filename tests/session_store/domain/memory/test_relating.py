@@ -135,10 +135,39 @@ def test_any_text_can_be_read(text: str) -> None:
         ("Remember, my bus is the 14.", (USER, "bus", "the 14")),
         ("帮我记一下，我的门牌是12号。", (USER, "门牌", "12号")),
         ("能帮我记一下我的车牌号是京A1吗？", (USER, "车牌号", "京A1")),
+        ("My password is s3cret, please remember that.", (USER, "password", "s3cret")),
+        ("Hello! My flight is LH123. Remember that!", (USER, "flight", "LH123")),
+        ("My seat is 12A, could you note that down for me?", (USER, "seat", "12A")),
+        ("My gate is B7 so keep it in mind", (USER, "gate", "B7")),
+        ("Tom's birthday is 3 May\nDon't forget it, please.", ("Tom", "birthday", "3 May")),
+        ("我的车牌号是京A88021，请记住。", (USER, "车牌号", "京A88021")),
+        ("我的航班是LH123。帮我记一下哦", (USER, "航班", "LH123")),
     ],
 )
 def test_what_is_asked_to_be_remembered_has_subject_key_and_value(text: str, found: tuple[str, str, str]) -> None:
     assert [(one.subject, one.key, one.value) for one in asked_for(text)] == [found]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "Remember that my email is a@b.org and my phone is 123.",
+            [(USER, "email", "a@b.org"), (USER, "phone", "123")],
+        ),
+        ("Remember my name is Zoë, and that I live in Köln.", [(USER, "name", "Zoë"), (USER, "lives in", "Köln")]),
+        ("记住我的座位是12A和我的航班是LH123。", [(USER, "座位", "12A"), (USER, "航班", "LH123")]),
+        ("Remember that my wife and I live in Porto.", [("wife and I", "lives in", "Porto")]),
+    ],
+)
+def test_what_is_asked_at_once_is_kept_apart(text: str, found: list[tuple[str, str, str]]) -> None:
+    assert [(one.subject, one.key, one.value) for one in asked_for(text)] == found
+
+
+def test_what_cannot_be_kept_apart_takes_the_place_of_nothing() -> None:
+    (found,) = asked_for("Remember that my name is Zoë and I never eat fish.")
+
+    assert (found.value, found.single) == ("my name is Zoë and I never eat fish", False)
 
 
 def test_what_has_no_known_form_is_kept_as_it_was_said() -> None:
@@ -165,6 +194,13 @@ def test_what_has_no_known_form_is_kept_as_it_was_said() -> None:
         "Jot down Python code that has a loop.",
         "你记得我的生日吗？",
         "不记得我的生日了。",
+        "I didn't remember that my meeting was moved.",
+        "Please do not remember that my code is 1.",
+        "As long as I live, I will remember that.",
+        "If you see him, remember that.",
+        "What is my seat? Remember that.",
+        "I take the bus. I remember that.",
+        "你记住了。",
     ],
 )
 def test_who_does_not_ask_for_it_is_not_heard(text: str) -> None:

@@ -30,6 +30,16 @@ _CHINESE = (
     "(?:记住|记得|记下来|记下|记一下|记着|记好|别忘了?|不要忘[了记]?|写下来|存一下)了?[,，:：、]?[ \t]*"
 )
 REQUEST = f"(?:{_ENGLISH}|{_CHINESE})"
+_AFTER_ENGLISH = (
+    rf"(?:(?<=[,;:.!\n])[ \t]{{0,3}}|(?<=\s)(?=(?:please|and|so)\s)){_POLITE}"
+    r"(?:(?:remember|memori[sz]e|note|save|store|write down|make a note of|(?:don['\u2019]t|do not|never) forget)"
+    r" (?:this|that|it)|(?:note|write|jot) (?:this|that|it) down|(?:keep|bear) (?:this|that|it) in mind)"
+    r"(?:,?\s(?:please|for me|for later|for next time))?"
+)
+_AFTER_CHINESE = f"(?<=[，,。！\n]){_CHINESE}(?:这个|这一?点|它|哦|啊|吧|了){{0,2}}"
+AFTERWARDS = re.compile(rf"(?:{_AFTER_ENGLISH}|{_AFTER_CHINESE})(?=[.!?。！？]|\s*(?:\n|$))", re.IGNORECASE)
+"""The words that ask to have remembered what was said right before them: "…, please remember that."."""
+
 _AT_THE_BEGINNING = re.compile(REQUEST, re.IGNORECASE)
 
 

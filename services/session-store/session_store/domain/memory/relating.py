@@ -18,6 +18,11 @@ READ_CHARS = 4_000
 STOP = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)\.(?=\s|$)|[!?](?=\s|$)|[;\n。！？；]")
 """Where a sentence ends; not behind a title, and not within a number or a name."""
 
+FURTHER = re.compile(
+    r"(?:,\s{1,3}(?:and\s)?|\sand\s)(?:that\s)?(?=(?:my|our|I|we)\b)|[，,]?(?:和|以及|还有)(?=我)", re.IGNORECASE
+)
+"""Where a sentence goes on to say something else."""
+
 _SUBJECT = (
     r"(?P<subject>(?!(?:I|You|We|They|He|She|It|There|That|Who|What)')"
     r"(?:(?:[Mm]y|[Oo]ur|[Tt]he|[Tt]his|[Hh]er|[Hh]is)\s[\w' -]{1,50}?"

@@ -1,15 +1,15 @@
-"""What a person asked to be remembered, in so many words: "remember that …", "记住…"."""
+"""What a person asked to be remembered, in so many words: "remember that …", "…, remember that", "记住…"."""
 
 import re
 from collections.abc import Iterator
 
-from session_store.domain.memory.asking import REQUEST, is_asked_politely
+from session_store.domain.memory.asking import AFTERWARDS, REQUEST, is_asked_politely
 from session_store.domain.memory.notes import USER, Statement
-from session_store.domain.memory.relating import READ_CHARS, STOP, statements
+from session_store.domain.memory.relating import FURTHER, READ_CHARS, STOP, statements
 
 _ASKED = re.compile(rf"(?:^|(?<=[.!?\n,;。！？，；\s])){REQUEST}(?P<said>[^\n]+)", re.IGNORECASE)
 _TELLS = re.compile(
-    r"(?:\b(?:i|you|we|they|he|she|it|to|a|the|side|still|always|never|must|should|can|can['\u2019]t)|不)\s*$"
+    r"(?:\b(?:i|you|we|they|he|she|it|to|a|the|side|still|always|never|not|must|should|can|\w{1,10}n['\u2019]t)|不)\s*$"
 )
 """Before the word, where somebody says that they remember, or asks whether: nobody is asked to."""
 
@@ -19,11 +19,16 @@ TEXT_CHARS = 1_000
 
 def asked_for(text: str) -> list[Statement]:
     """Each thing the text asks to have remembered; what has no form the rules know is kept as it was said."""
-    return [_statement(said) for said in _requests(text[:READ_CHARS])]
+    read = text[:READ_CHARS]
+    found = [statement for said in [*_requests(read), *_afterwards(read)] for statement in _statements(said)]
+    return list(dict.fromkeys(found))
 
 
 def _requests(text: str) -> Iterator[str]:
+    afterwards = [found.span() for found in AFTERWARDS.finditer(text)]
     for found in _ASKED.finditer(text):
+        if any(begin <= found.start() < end for begin, end in afterwards):
+            continue
         sentence = STOP.split(found["said"], maxsplit=1)[0].strip()
         stop = found["said"][len(sentence) : len(sentence) + 1]
         # "Do you remember that …?" and "Remember that summer?" ask, and state nothing; "Could you remember …?" does.
@@ -34,8 +39,23 @@ def _requests(text: str) -> Iterator[str]:
             yield said[:TEXT_CHARS]
 
 
-def _statement(said: str) -> Statement:
-    read = statements(said)
-    if len(read) == 1 and read[0].single:
-        return Statement(read[0].subject, read[0].key, read[0].value, said, single=True)
-    return Statement(USER, said[:KEY_CHARS], said, said)
+def _afterwards(text: str) -> Iterator[str]:
+    """What the rules can read of the sentence before the words that ask for it."""
+    for found in AFTERWARDS.finditer(text):
+        said = STOP.split(text[: found.start()].rstrip(" \t\n,;:.!，。！"))[-1].strip()
+        if statements(said):
+            yield said[:TEXT_CHARS]
+
+
+def _statements(said: str) -> list[Statement]:
+    """What was said at once is kept apart where all of it has keys; else it stays together, without one."""
+    parts = FURTHER.split(said)
+    if not statements(parts[0]):
+        parts = [said]
+    read = [statements(part) for part in parts]
+    if all(len(found) == 1 and found[0].single for found in read):
+        return [
+            Statement(one.subject, one.key, one.value, part, single=True)
+            for part, (one,) in zip(parts, read, strict=True)
+        ]
+    return [Statement(USER, said[:KEY_CHARS], said, said)]
