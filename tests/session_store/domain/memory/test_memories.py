@@ -267,6 +267,17 @@ async def test_what_begins_alike_is_not_one_fact(place: Store, clock: Clock) -> 
     assert sorted(kept) == [f"{begun} ate plums", f"{begun} saw a bear", "blue", "green"]
 
 
+async def test_a_sentence_of_several_relations_is_told_once(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "graph")
+    await say(desk, "My sister Ingrid is a carpenter.")
+    await talk(desk, WINDOW)
+
+    context = await ask(desk, "What is the job of my sister Ingrid?")
+
+    assert len((await desk.remembering.items("local", "s1")).items) == 2
+    assert [hit.text for hit in context.hits] == ["My sister Ingrid is a carpenter"]
+
+
 async def test_of_what_is_written_at_once_the_last_holds_and_the_answer_says_so(place: Store, clock: Clock) -> None:
     desk = desk_on(place, clock, "graph")
     await talk(desk, 1)

@@ -56,6 +56,11 @@ def read(text: str) -> list[tuple[str, str, str]]:
         ("我不喜欢香菜。", (USER, "讨厌", "香菜")),
         ("我最喜欢的菜是麻婆豆腐。", (USER, "最喜欢的菜", "麻婆豆腐")),
         ("你要记住我女儿对花生过敏。", ("女儿", "过敏于", "花生")),
+        ("My favourite colour is now blue.", (USER, "favourite colour", "blue")),
+        ("My boss is Ann and she lives in Rome.", (USER, "boss", "Ann")),
+        ("I like cats and dogs.", (USER, "likes", "cats and dogs")),
+        ("My wife and I live in Porto.", ("wife and I", "lives in", "Porto")),
+        ("我搬到上海了。", (USER, "住在", "上海")),
     ],
 )
 def test_a_sentence_says_one_thing(text: str, found: tuple[str, str, str]) -> None:
@@ -64,6 +69,21 @@ def test_a_sentence_says_one_thing(text: str, found: tuple[str, str, str]) -> No
 
 def test_a_relative_with_a_name_is_two_things() -> None:
     assert read("My sister Ingrid is a carpenter.") == [(USER, "sister", "Ingrid"), ("Ingrid", "is", "a carpenter")]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Bob works at Google and lives in Zurich.", [("Bob", "works at", "Google"), ("Bob", "lives in", "Zurich")]),
+        ("My name is Zoë and I live in Köln.", [(USER, "name", "Zoë"), (USER, "lives in", "Köln")]),
+        (
+            "I live in Lisbon, my dog is called Rex and I work at Acme.",
+            [(USER, "lives in", "Lisbon"), (USER, "dog", "Rex"), (USER, "works at", "Acme")],
+        ),
+    ],
+)
+def test_each_clause_counts(text: str, found: list[tuple[str, str, str]]) -> None:
+    assert read(text) == found
 
 
 @pytest.mark.parametrize(
@@ -106,6 +126,7 @@ def test_nobody_holds_the_rules_up() -> None:
     for _ in range(3):
         began = time.thread_time()
         asked_for("remember this " + "\n" * 4_000)
+        statements("I like a" + " and like a" * 400)
         spent.append(time.thread_time() - began)
 
     assert min(spent) < 0.04

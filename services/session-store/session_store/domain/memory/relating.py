@@ -15,6 +15,9 @@ from session_store.domain.memory.notes import USER, Statement
 READ_CHARS = 4_000
 """Of a message: people state things in short ones; long ones are pasted."""
 
+CLAUSES_AT_MOST = 3
+"""That a sentence goes on with."""
+
 STOP = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bNo)\.(?=\s|$)|[!?](?=\s|$)|[;\n。！？；]")
 """Where a sentence ends; not behind a title, and not within a number or a name."""
 
@@ -85,7 +88,7 @@ _VERBS = (
 _POSSESSIVE = re.compile(
     r"^(?P<subject>(?:[Mm]y|[Oo]ur)\s[\w -]{1,30}?['\u2019]s|[Mm]y"
     r"|[Oo]ur|[A-Z]\w*(?:\s[A-Z]\w*)?['\u2019]s)\s(?P<key>[\w -]{1,40}?)\s"
-    r"(?:is|are|was)(?:\s(?:called|named))?\s(?P<value>\S.*)$"
+    r"(?:is|are|was)(?:\s(?:now|also|still))?(?:\s(?:called|named))?\s(?P<value>\S.*)$"
 )
 _OF = re.compile(
     r"^[Tt]he\s(?P<key>[\w -]{1,40}?)\s(?:of|for|at|in|to)\s"
@@ -175,7 +178,12 @@ def _read(sentence: str) -> list[Statement]:
             return clauses
     for contracted, plain in _CONTRACTED:
         said = contracted.sub(plain, said)
-    return _english(said, sentence) or ((set_in := _SETTING.match(said)) and _english(set_in["rest"], sentence)) or []
+    parts = FURTHER.split(said, maxsplit=CLAUSES_AT_MOST)
+    first = _english(parts[0], sentence)
+    if not first:
+        set_in = _SETTING.match(said)
+        return _english(said, sentence) or (_english(set_in["rest"], sentence) if set_in else [])
+    return [*first, *(found for part in parts[1:] for found in _english(part, sentence))]
 
 
 def _english(said: str, text: str) -> list[Statement]:
@@ -185,13 +193,17 @@ def _english(said: str, text: str) -> list[Statement]:
     return _plain(said, text)
 
 
-def _plain(said: str, text: str) -> list[Statement]:
+def _plain(said: str, text: str, clauses: int = CLAUSES_AT_MOST) -> list[Statement]:
+    """With up to so many further `clauses` that have the same subject: "works at Google and lives in Zurich"."""
     for pattern in (_POSSESSIVE, _OF):
         if (found := pattern.match(said)) is not None:
             return [Statement(_subject(found["subject"]), found["key"], _value(found["value"]), text, single=True)]
     for verb in _VERBS:
         if (found := verb.pattern.match(said)) is not None:
-            return [Statement(_subject(found["subject"]), verb.key, _value(found["value"]), text, verb.single)]
+            value, _, more = found["value"].partition(" and ")
+            further = _plain(f"{found['subject']} {more}", text, clauses - 1) if more and clauses else []
+            value = value if further else found["value"]
+            return [Statement(_subject(found["subject"]), verb.key, _value(value), text, verb.single), *further]
     return []
 
 
@@ -200,8 +212,14 @@ def _chinese(clause: str, text: str) -> Statement | None:
     for pattern, key, single in _CHINESE:
         if (found := pattern.match(said)) is not None:
             named = key or found["key"]
-            return Statement(_subject(found["subject"]), named, found["value"].strip(), text, single)
+            return Statement(_subject(found["subject"]), named, _ended(found["value"]), text, single)
     return None
+
+
+def _ended(words: str) -> str:
+    """Without 了, which says that it is so now."""
+    value = words.strip()
+    return value.removesuffix("了").strip() or value
 
 
 def _subject(words: str) -> str:
@@ -213,4 +231,4 @@ def _subject(words: str) -> str:
 
 def _value(words: str) -> str:
     """Without what follows a comma: it says something else."""
-    return re.split(r",\s|\sbut\s|\sbecause\s", words)[0].strip()[:200]
+    return re.split(r",\s|\sbut\s|\sbecause\s|\sand (?:he|she|it|they)\s", words)[0].strip()[:200]
