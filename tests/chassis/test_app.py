@@ -41,7 +41,26 @@ async def test_a_413_about_a_body_that_has_been_read_is_told_at_once(http: aioht
 
 async def test_a_wrong_field_is_named(http: aiohttp.ClientSession) -> None:
     async with http.post("/notes/a", json={"text": 3}) as response:
-        assert "text" in (await response.json())["error"]["message"]
+        error = (await response.json())["error"]
+
+    assert (error["message"], error["param"]) == ("text: Expected `str`, got `int`", "text")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "the body: it is empty"),
+        (b"null", "the body: Expected `object`, got `null`"),
+        (b"{}", "the body: Object missing required field `text`"),
+    ],
+)
+async def test_what_is_wrong_with_the_body_as_a_whole_is_said_of_the_body(
+    http: aiohttp.ClientSession, body: bytes, message: str
+) -> None:
+    async with http.post("/notes/a", data=body) as response:
+        error = (await response.json())["error"]
+
+    assert (response.status, error["message"], error["param"]) == (400, message, None)
 
 
 async def test_an_unknown_path_is_not_a_missing_thing(http: aiohttp.ClientSession) -> None:

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 AnyRequest = Request[Any, Any, Any]
 
+_BODY = "data"
+"""What Litestar calls a request's body; of one that is missing it says no more than this name, in quotes."""
+
 
 def on_sage_error(_: AnyRequest, error: SageError) -> Response[ErrorBody]:
     return Response(error.body(), status_code=error.status, headers=headers_of(error), media_type="application/json")
@@ -32,7 +35,7 @@ def on_framework_error(request: AnyRequest, error: HTTPException) -> Response[Er
         case 413:
             told = BodyTooLarge("the request body is too large")
         case _:
-            told = InvalidRequest(*_first_complaint(error))
+            told = _complaint(error)
     response = on_sage_error(request, told)
     if told.status == 405 and error.headers:
         response.headers.update(error.headers)
@@ -61,10 +64,15 @@ HANDLERS: dict[int | type[Exception], Any] = {
 }
 
 
-def _first_complaint(error: HTTPException) -> tuple[str]:
-    if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
-        told = [
-            f"{item.get('key', 'body')}: {item.get('message', '')}" for item in error.extra if isinstance(item, dict)
-        ]
-        return ("; ".join(told) or error.detail,)
-    return (error.detail,)
+def _complaint(error: HTTPException) -> InvalidRequest:
+    """What is wrong, in the caller's words."""
+    found = [item for item in error.extra if isinstance(item, dict)] if isinstance(error.extra, list) else []
+    if not isinstance(error, ValidationException) or not found:
+        return InvalidRequest(error.detail)
+    told = []
+    for item in found:
+        field, message = str(item.get("key", _BODY)), str(item.get("message", ""))
+        message = "it is empty" if message == repr(_BODY) else message
+        told.append(f"{'the body' if field == _BODY else field}: {message}")
+    named = str(found[0].get("key", _BODY))
+    return InvalidRequest("; ".join(told), param=None if named == _BODY else named)
