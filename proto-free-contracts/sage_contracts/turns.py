@@ -122,13 +122,15 @@ class CommitTurn(Struct, frozen=True, kw_only=True):
     """
     What the exchange adds to the session, stored whole or not at all, in the place of what was pending.
 
-    Sent again it is stored once. Raises TurnLost when the branch has gone on, SessionNotFound when it was deleted.
+    `seconds` is how long ago it was asked: all but the answer, which is the last message, have the time of then. Sent
+    again it is stored once. Raises TurnLost when the branch has gone on, SessionNotFound when it was deleted.
     """
 
     turn_id: TurnId
     token: int
     branch: str
     messages: Annotated[list[NewMessage], Meta(min_length=1)]
+    seconds: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class TurnCommitted(Struct, frozen=True, kw_only=True):

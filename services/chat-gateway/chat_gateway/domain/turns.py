@@ -64,6 +64,8 @@ class Turn:
         self._turns = turns
         self._lease = turns.lease(self.session_id, self._held, opened.lease_seconds)
         self._is_over = False
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
 
     async def commit(self, transcript: Transcript, metadata: dict[str, Any]) -> None:
         """
@@ -98,7 +100,10 @@ class Turn:
     def _committed(self, answer: NewMessage) -> CommitTurn:
         held = self._held
         messages = [*self._new, answer]
-        return CommitTurn(turn_id=held.turn_id, token=held.token, branch=held.branch, messages=messages)
+        seconds = self._now() - self._began
+        return CommitTurn(
+            turn_id=held.turn_id, token=held.token, branch=held.branch, messages=messages, seconds=seconds
+        )
 
     def _end(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self._is_over = True
