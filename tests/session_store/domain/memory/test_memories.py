@@ -262,7 +262,7 @@ async def test_what_begins_alike_is_not_one_fact(place: Store, clock: Clock) -> 
     await say(desk, f"Remember that {begun} saw a bear.", f"Remember that {begun} ate plums.")
     await say(desk, "Remember that my boat is red and my car is blue.", "Remember that my boat is green.")
 
-    kept = [item.value for item in (await desk.remembering.items("local", "s1")).items]
+    kept = [str(item.value) for item in (await desk.remembering.items("local", "s1")).items]
 
     assert sorted(kept) == [f"{begun} ate plums", f"{begun} saw a bear", "blue", "green"]
 
