@@ -92,6 +92,7 @@ async def test_a_wish_that_is_none_is_a_400(shared_redis: RedisServer, fields: d
         answer = await gate.chat(session_id="s1", **fields)
 
     assert (answer.status, answer.code) == (400, "invalid_request")
+    assert answer.body["error"]["param"] == next(iter(fields))
 
 
 async def test_our_fields_reach_no_engine_without_a_session_either(shared_redis: RedisServer) -> None:
