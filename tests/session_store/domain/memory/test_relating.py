@@ -185,6 +185,12 @@ def test_what_is_asked_at_once_is_kept_apart(text: str, found: list[tuple[str, s
     assert [(one.subject, one.key, one.value) for one in asked_for(text)] == found
 
 
+def test_what_is_so_no_longer_is_kept_as_it_was_said() -> None:
+    (found,) = asked_for("Remember that I don't live in Lisbon any more.")
+
+    assert (found.value, found.single) == ("I don't live in Lisbon any more", False)
+
+
 def test_what_cannot_be_kept_apart_takes_the_place_of_nothing() -> None:
     (found,) = asked_for("Remember that my name is Zoë and I never eat fish.")
 

@@ -7,7 +7,7 @@ left out: an engine reads better, where one is configured.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from session_store.domain.memory.asking import is_asked_politely, request
 from session_store.domain.memory.notes import USER, Statement
@@ -114,6 +114,11 @@ _SETTING = re.compile(
 )
 """What stands before the statement proper: "these days, …"."""
 
+_NOT = re.compile(r"\s(?:(?:do|does)|(?P<is>am|is|are))(?:n't|\snot)\b")
+_ANY_MORE = re.compile(r"\sany\s?(?:more|longer)$")
+_OVER_CHINESE = re.compile("^(?P<who>[^不]{1,14})不(?:再(?P<again>.+?)|(?P<more>.+))了?$")
+"""And 了 must end it where 再 is not there: "我不住在上海了"."""
+
 _WHO = "(?P<subject>我们|我|[\u4e00-\u9fffA-Za-z0-9·]{1,12}?)(?<![不没别])"
 _WHAT = "(?P<value>[^,，、]{1,60})"
 _CHINESE = (
@@ -178,12 +183,23 @@ def _read(sentence: str) -> list[Statement]:
             return clauses
     for contracted, plain in _CONTRACTED:
         said = contracted.sub(plain, said)
+    if (before := _over(said)) is not None:
+        return [replace(found, is_over=True) for found in _english(before, sentence)]
     parts = FURTHER.split(said, maxsplit=CLAUSES_AT_MOST)
     first = _english(parts[0], sentence)
     if not first:
         set_in = _SETTING.match(said)
         return _english(said, sentence) or (_english(set_in["rest"], sentence) if set_in else [])
     return [*first, *(found for part in parts[1:] for found in _english(part, sentence))]
+
+
+def _over(said: str) -> str | None:
+    """What it says is so no longer, as it was said before; None where it says no such thing."""
+    if " no longer " in said:
+        return said.replace(" no longer ", " ", 1)
+    ended = _ANY_MORE.sub("", said)
+    plain = _NOT.sub(lambda found: f" {found['is']}" if found["is"] else "", ended, count=1)
+    return plain if said != ended != plain else None
 
 
 def _english(said: str, text: str) -> list[Statement]:
@@ -209,6 +225,10 @@ def _plain(said: str, text: str, clauses: int = CLAUSES_AT_MOST) -> list[Stateme
 
 def _chinese(clause: str, text: str) -> Statement | None:
     said = _OPENING_CHINESE.sub("", clause, count=1)
+    over = _OVER_CHINESE.match(said)
+    if over is not None and (over["again"] or said.endswith("了")):
+        told = _chinese(f"{over['who'].removesuffix('已经')}{over['again'] or over['more'].removesuffix('了')}", text)
+        return None if told is None else replace(told, is_over=True)
     for pattern, key, single in _CHINESE:
         if (found := pattern.match(said)) is not None:
             named = key or found["key"]

@@ -53,7 +53,7 @@ def _statements(said: str) -> list[Statement]:
     if not statements(parts[0]):
         parts = [said]
     read = [statements(part) for part in parts]
-    if all(len(found) == 1 and found[0].single for found in read):
+    if all(len(found) == 1 and found[0].single and not found[0].is_over for found in read):
         return [
             Statement(one.subject, one.key, one.value, part, single=True)
             for part, (one,) in zip(parts, read, strict=True)
