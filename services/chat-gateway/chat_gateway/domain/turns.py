@@ -142,8 +142,8 @@ class Turns:
         store's answer alone tells what there is to give back. Raises what the store refuses the turn with, and an
         Unavailable when it is away.
         """
-        for message in incoming:
-            stored_form(message)
+        for index, message in enumerate(incoming):
+            stored_form(message, f"messages[{index}]")
         asked = asked_now(incoming)
         request = OpenTurn(
             turn_id=uuid.uuid4().hex if wish.key is None else f"key:{wish.key}",
