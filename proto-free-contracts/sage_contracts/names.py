@@ -66,9 +66,9 @@ def engine_id(text: str) -> str:
     return _checked(text, "engine_id")
 
 
-def branch(text: str) -> str:
-    """`text` itself when it may name a branch; else InvalidRequest."""
-    return _checked(text, "branch")
+def branch(text: str, field: str = "branch") -> str:
+    """`text` itself when it may name a branch; else InvalidRequest that blames `field`."""
+    return _checked(text, field)
 
 
 def is_collection(text: str) -> bool:

@@ -74,7 +74,7 @@ class Context(Struct, frozen=True, kw_only=True):
     of what lies further back, best first; these belong beside the question, at the tail of the prompt.
 
     `dropped` counts the messages that are left out, `tokens` and `hit_tokens` what the two take, as counted.
-    `begins`, where any are left out, is the position of the first that is told: to be said again with the commit.
+    `begins`, where the window is full, is the position of the first that is told: to be said again with the commit.
     """
 
     backend: Backend
@@ -124,7 +124,8 @@ class CommitTurn(Struct, frozen=True, kw_only=True):
     """
     What the exchange adds to the session, stored whole or not at all, in the place of what was pending.
 
-    Sent again it is stored once. Raises TurnLost when the branch has gone on, SessionNotFound when it was deleted.
+    `seconds` is how long ago it was asked: all but the answer, which is the last message, have the time of then. Sent
+    again it is stored once. Raises TurnLost when the branch has gone on, SessionNotFound when it was deleted.
     """
 
     turn_id: TurnId
@@ -132,7 +133,8 @@ class CommitTurn(Struct, frozen=True, kw_only=True):
     branch: str
     messages: Annotated[list[NewMessage], Meta(min_length=1)]
     begins: Annotated[int, Meta(ge=0)] | None = None
-    """As the turn's context said: what lies before it may be summarised."""
+    """As the turn's context said: what lies before it is summarised, and what falls out next."""
+    seconds: Annotated[float, Meta(ge=0)] = 0.0
 
 
 class TurnCommitted(Struct, frozen=True, kw_only=True):

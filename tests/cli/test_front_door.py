@@ -323,12 +323,19 @@ async def test_on_loopback_the_door_answers_to_its_own_names_alone(host: str, st
     assert status == 200 or told["error"]["code"] == "foreign_origin"
 
 
-async def test_on_loopback_too_a_path_that_cannot_be_read_is_told_as_that() -> None:
-    async with nginx(binaries.nginx(), {key: ["127.0.0.1:9"] for key in NAMES}, own_names_only=True) as port:
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [("GET /sessions/a%00b HTTP/1.1", 400), (f"GET /sessions/{'x' * 70_000} HTTP/1.1", 414), ("NONSENSE", 400)],
+)
+@pytest.mark.slow
+async def test_on_loopback_a_request_that_cannot_be_read_is_told_so(request_line: str, status: int) -> None:
+    addresses = {key: [f"127.0.0.1:{free_port()}"] for key in NAMES}
+    async with nginx(binaries.nginx(), addresses, own_names_only=True) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /sessions/a%00b HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.write(f"{request_line}\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        told = await reader.read()
         writer.close()
+    head, _, body = told.partition(b"\r\n\r\n")
 
-    assert head.startswith(b"HTTP/1.1 400 ")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert json.loads(body)["error"]["code"] == "invalid_request"

@@ -238,13 +238,22 @@ def test_instructions_are_known_where_nothing_else_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [{"role": "robot", "content": "x"}, {"content": "x"}, {"role": "user", "content": 5}, {"role": ["user"]}]
+    ("message", "field"),
+    [
+        ({"role": "robot", "content": "x"}, "messages[2].role"),
+        ({"content": "x"}, "messages[2]"),
+        ({"role": "user", "content": 5}, "messages[2].content"),
+        ({"role": "user", "content": [{}, 5]}, "messages[2].content[1]"),
+        ({"role": ["user"]}, "messages[2].role"),
+    ],
 )
-def test_a_message_that_cannot_be_stored_is_the_clients_fault(message: Said) -> None:
+def test_a_message_that_cannot_be_stored_is_the_clients_fault(message: Said, field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        stored_form(message)
+        stored_form(message, "messages[2]")
 
-    assert caught.value.param == "messages"
+    assert caught.value.param == field
+    assert str(caught.value).startswith(f"{field}: ")
+    assert "$" not in str(caught.value)
 
 
 def test_nulls_are_left_out_and_unknown_fields_kept() -> None:

@@ -87,6 +87,13 @@ async def test_a_turn_is_opened_with_what_is_asked_now() -> None:
     assert (asked.branch, asked.on_conflict, asked.budget_tokens, asked.model) == ("fork-1", "reject", 99, "m")
 
 
+async def test_which_message_cannot_be_stored_is_told() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await Bench().open({"role": "user", "content": "a"}, {"role": "user", "content": 5})
+
+    assert caught.value.param == "messages[1].content"
+
+
 async def test_more_than_a_turn_can_store_is_refused_before_it_is_asked_and_the_turn_given_back() -> None:
     bench = Bench()
     told = [{"role": "assistant" if number % 2 else "user", "content": f"{number}"} for number in range(1_001)]

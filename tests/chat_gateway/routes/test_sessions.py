@@ -244,7 +244,8 @@ async def test_a_message_that_cannot_be_stored_is_a_400(shared_redis: RedisServe
     async with gateway(shared_redis, engine) as gate:
         answer = await gate.post(CHAT, {"model": "tiny", "messages": [message], "session_id": "s1"})
 
-    assert (answer.status, answer.body["error"]["param"], engine.seen) == (400, "messages", [])
+    assert (answer.status, engine.seen) == (400, [])
+    assert answer.body["error"]["param"].startswith("messages[0]")
 
 
 async def test_many_clients_at_once_get_their_own_answers(shared_redis: RedisServer) -> None:

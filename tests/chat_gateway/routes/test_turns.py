@@ -92,6 +92,7 @@ async def test_a_wish_that_is_none_is_a_400(shared_redis: RedisServer, fields: d
         answer = await gate.chat(session_id="s1", **fields)
 
     assert (answer.status, answer.code) == (400, "invalid_request")
+    assert answer.body["error"]["param"] == next(iter(fields))
 
 
 async def test_our_fields_reach_no_engine_without_a_session_either(shared_redis: RedisServer) -> None:
@@ -387,6 +388,14 @@ async def test_a_search_that_is_refused_gives_the_turn_back(shared_redis: RedisS
         await within(gate.services.turns.given_back)
 
     assert (refused.status, engine.seen, gate.services.sessions) == (400, [], {})
+
+
+async def test_how_long_ago_it_was_asked_is_told_with_the_answer(shared_redis: RedisServer) -> None:
+    async with gateway(shared_redis, FakeEngine(script=Script(words=("a", "b"), delay=0.1))) as gate:
+        await gate.chat(session_id="s1")
+        (commit,) = gate.services.turns.commits
+
+    assert 0.2 <= commit.seconds < 30
 
 
 async def test_a_store_that_comes_back_in_time_gets_the_turn(shared_redis: RedisServer) -> None:

@@ -166,6 +166,14 @@ async def test_what_cannot_be_is_said_why(
     assert await contents(http) == ["one", "eins"]
 
 
+async def test_a_wrong_name_of_a_fork_is_blamed_on_its_field(http: aiohttp.ClientSession, desk: Desk) -> None:
+    await talked(desk, "one", "eins")
+
+    _, told = await ask(http, "POST", FORK, {"name": "a/b"})
+
+    assert told["error"]["param"] == "name"
+
+
 async def test_a_session_has_a_hundred_branches_at_most(http: aiohttp.ClientSession, desk: Desk) -> None:
     await talked(desk, "one", "eins")
     for _ in range(99):

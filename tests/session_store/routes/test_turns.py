@@ -53,6 +53,21 @@ async def committed(
     return await store.call(turn_wire.COMMIT, commit, session_id=turn.session_id)
 
 
+async def test_what_was_asked_has_the_time_at_which_it_was(store: ServiceClient, clock: Clock) -> None:
+    clock.now += 30
+    turn = await opened(store, "1")
+    clock.now += 20
+    commit = turn_wire.CommitTurn(
+        turn_id="1", token=turn.token, branch="main", messages=exchange("q", "a"), seconds=19.5
+    )
+    await store.call(turn_wire.COMMIT, commit, session_id="s1")
+    session = await store.call(wire.READ, wire.ReadQuery(), session_id="s1")
+
+    asked, answered = (message.timestamp.timestamp() for message in session.messages)
+    assert (asked, answered) == (clock.now - 19.5, clock.now)
+    assert session.last_active.timestamp() == clock.now
+
+
 async def contents(store: ServiceClient, branch: str | None = None) -> list[object]:
     session = await store.call(wire.READ, wire.ReadQuery(branch=branch), session_id="s1")
     return texts(session.messages)

@@ -113,9 +113,9 @@ def _places(annotations: object) -> Iterator[tuple[int, int]]:
                 yield start, end
 
 
-def stored_form(message: PromptMessage) -> NewMessage:
+def stored_form(message: PromptMessage, place: str = "messages") -> NewMessage:
     """
-    A client's message as the store takes it; raises InvalidRequest for one that is none.
+    A client's message as the store takes it; raises InvalidRequest for one that is none, by its `place` in the request.
 
     Its fields that nobody here knows are kept, but for those that only a stored message has: a client that sends back
     what it read of a session does not say them itself.
@@ -126,7 +126,9 @@ def stored_form(message: PromptMessage) -> NewMessage:
     try:
         return msgspec.convert(fields, NewMessage)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"messages: {error}", param="messages") from error
+        told, _, within = str(error).partition(" - at `$")
+        field = place + within.rstrip("`")
+        raise InvalidRequest(f"{field}: {told}", param=field) from error
 
 
 def _instructs(message: PromptMessage) -> bool:

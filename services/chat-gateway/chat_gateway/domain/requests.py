@@ -92,7 +92,7 @@ def turn_wish(fields: dict[str, Any], key: str | None, peek: ChatPeek | None = N
     return TurnWish(
         key=None if key is None else names.idempotency_key(key),
         digest=None if key is None else digest_of(fields),
-        branch=None if branch is None else names.branch(branch),
+        branch=None if branch is None else names.branch(branch, "session_branch"),
         on_conflict=conflict or "queue",
     )
 

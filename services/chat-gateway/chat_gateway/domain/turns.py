@@ -64,6 +64,8 @@ class Turn:
         self._turns = turns
         self._lease = turns.lease(self.session_id, self._held, opened.lease_seconds)
         self._is_over = False
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
 
     async def commit(self, transcript: Transcript, metadata: dict[str, Any]) -> None:
         """
@@ -104,6 +106,7 @@ class Turn:
             branch=held.branch,
             messages=messages,
             begins=self.context.begins,
+            seconds=self._now() - self._began,
         )
 
     def _end(self, ending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -143,8 +146,8 @@ class Turns:
         store's answer alone tells what there is to give back. Raises what the store refuses the turn with, and an
         Unavailable when it is away.
         """
-        for message in incoming:
-            stored_form(message)
+        for index, message in enumerate(incoming):
+            stored_form(message, f"messages[{index}]")
         asked = asked_now(incoming)
         request = OpenTurn(
             turn_id=uuid.uuid4().hex if wish.key is None else f"key:{wish.key}",

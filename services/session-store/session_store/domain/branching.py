@@ -21,7 +21,7 @@ class Branching:
     async def fork(self, owner: str, session_id: str, asked: wire.Fork) -> wire.Branch:
         """Raises MessageNotFound, BranchExists, and Conflict when the session has too many branches."""
         key = key_of(owner, session_id)
-        name = None if asked.name is None else names.branch(asked.name)
+        name = None if asked.name is None else names.branch(asked.name, "name")
         for _ in range(TRIES):
             whole = await self._whole(key)
             state = _cut(whole, asked)

@@ -155,8 +155,8 @@ class Recalled:
     What a memory tells the engine: the newest messages, oldest first, and hits of what lies further back, best first.
 
     `dropped` counts what was said and is left out; replaced instructions are not. `begins` is the position of the first
-    message that is told, where any was left out. `notice` is what keeps the memory
-    from working as it should, for people to read.
+    message that is told, where the window is full. `notice` is what keeps the memory from working as it should, for
+    people to read.
     """
 
     messages: Sequence[Message]

@@ -127,7 +127,7 @@ class Asked:
 class Committed:
     """
     A turn that was stored: what may be remembered of it, in the session that began at `created_us` alone. Absent, that
-    is whichever there is. `begins` is the position of the first message its engine was told, where any was left out.
+    is whichever there is. `begins` is the position of the first message its engine was told, where the window was full.
     """
 
     key: SessionKey

@@ -9,18 +9,20 @@ from sage_contracts.sessions import Message, NewMessage
 from sage_contracts.turns import INTERRUPTED, MESSAGES_A_TURN, UNANSWERED
 from session_store.domain.instructions import in_force, instructs
 from session_store.domain.ports import Ids
-from session_store.domain.records import NewTurn
+from session_store.domain.records import MICROS, NewTurn
 from session_store.domain.titles import title_from
 from session_store.domain.views import message_of
 
 
-def stamped(turn_id: str, messages: Sequence[NewMessage], *, ids: Ids, now_us: int) -> NewTurn:
-    """InvalidRequest when there are too many."""
+def stamped(turn_id: str, messages: Sequence[NewMessage], *, ids: Ids, now_us: int, seconds: float = 0.0) -> NewTurn:
+    """The last is of now, what it answers of so many seconds ago. InvalidRequest when there are too many."""
     checked(messages)
+    asked_us = max(0, now_us - int(seconds * MICROS))
+    *asked, answer = [(message, f"msg_{ids()}") for message in messages]
     fixed_from, fixed_count = in_force(messages)
     return NewTurn(
         turn_id=turn_id,
-        messages=[message_of(message, f"msg_{ids()}", now_us) for message in messages],
+        messages=[*(message_of(message, name, asked_us) for message, name in asked), message_of(*answer, now_us)],
         now_us=now_us,
         auto_title=title_from(messages),
         dialogs=sum(message.role == "user" for message in messages),

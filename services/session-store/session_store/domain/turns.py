@@ -99,7 +99,7 @@ class Turns:
         """Store what the turn adds, once, whole or not at all. Raises TurnLost and SessionNotFound."""
         key = key_of(owner, session_id)
         try:
-            new = stamped(turn.turn_id, turn.messages, ids=self._ids, now_us=self._times.now_us)
+            new = stamped(turn.turn_id, turn.messages, ids=self._ids, now_us=self._times.now_us, seconds=turn.seconds)
             held = Held(turn.turn_id, turn.token, names.branch(turn.branch))
             stored = await self._stored.commit(key, held, new)
         except InvalidRequest:

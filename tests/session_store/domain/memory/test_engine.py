@@ -90,14 +90,31 @@ async def test_what_fell_out_is_summarised_with_the_range_it_covers(
     await talk(desk, 1)
     messages = (await desk.sessions.read("local", "s1")).messages
 
-    (summary,) = (await desk.remembering.items("local", "s1")).items
+    summary = (await desk.remembering.items("local", "s1")).items[0]
     (hit,) = (await ask(desk)).hits
 
     assert (summary.kind, summary.text) == ("summary", "They spoke of boats.")
-    assert (summary.first_message_id, summary.last_message_id) == (messages[0].id, messages[7].id)
+    assert (summary.first_message_id, summary.last_message_id) == (messages[0].id, messages[11].id)
     assert (hit.kind, hit.text) == ("summary", "They spoke of boats.")
-    assert "part 0" in scribe.asked[0][1]
-    assert "part 4" not in scribe.asked[0][1]
+    written = [[number for number in range(9) if f"part {number}" in asked] for _, asked in scribe.asked]
+    assert written == [[0, 1, 2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("max_dialogs", [1, 2, 3, 10])
+async def test_what_is_no_longer_told_stands_in_the_summary_at_once(
+    place: Store, clock: Clock, scribe: ScriptedScribe, max_dialogs: int
+) -> None:
+    scribe.then = "minutes"
+    desk = desk_over(place, clock, max_dialogs=max_dialogs, backend="short_term", scribe=scribe)
+    for number in range(max_dialogs + 8):
+        context = await ask(desk)
+        written = "".join(asked for _, asked in scribe.asked) if context.hits else ""
+        told = str([message.content for message in context.messages])
+        missed = [turn for turn in range(number) if f"turn {turn}." not in told + written]
+        assert missed == []
+        await say(desk, f"This is turn {number}.")
+
+    assert len(scribe.asked) <= 8 // min(4, max(1, max_dialogs // 2)) + 1
 
 
 async def test_a_turn_that_another_replica_opened_is_summarised(
@@ -117,14 +134,14 @@ async def test_a_turn_that_another_replica_opened_is_summarised(
         await committer.turns.commit("local", "s1", commit)
     await committer.remembered()
 
-    assert [item.kind for item in (await opener.remembering.items("local", "s1")).items] == ["summary"]
+    assert [item.kind for item in (await opener.remembering.items("local", "s1")).items] == ["summary"] * 2
     assert ("part 3" in scribe.asked[0][1], "part 4" in scribe.asked[0][1]) == (True, False)
 
 
 async def test_the_next_summary_takes_the_one_before_it_in(place: Store, clock: Clock, scribe: ScriptedScribe) -> None:
     scribe.answers = ["first minutes", "second minutes"]
     desk = desk_of(place, clock, scribe, "short_term")
-    await talk(desk, 14)
+    await talk(desk, 8)
     messages = (await desk.sessions.read("local", "s1")).messages
 
     told = (await ask(desk)).hits

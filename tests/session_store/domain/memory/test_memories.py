@@ -20,9 +20,17 @@ FURTHER: list[Backend] = ["vdb", "kv", "graph"]
 WINDOW = 3
 
 
+class Minutes(ScriptedScribe):
+    """Knows of the boat what it is told."""
+
+    async def write(self, instructions: str, text: str, *, max_tokens: int) -> str:
+        await super().write(instructions, text, max_tokens=max_tokens)
+        return "They spoke of a boat, the Albatross." if "Albatross" in text else "They spoke."
+
+
 def desk_on(place: Store, clock: Clock, backend: Backend) -> Desk:
     """short_term knows what fell out of its window by a summary alone."""
-    scribe = ScriptedScribe(then="They spoke of a boat, the Albatross.") if backend == "short_term" else None
+    scribe = Minutes() if backend == "short_term" else None
     return desk_over(place, clock, max_dialogs=WINDOW, backend=backend, scribe=scribe)
 
 
@@ -246,6 +254,28 @@ async def test_facts_are_written_by_hand_and_replaced(place: Store, clock: Clock
         assert [hit.text for hit in context.hits] == ["user: city: Lisbon"]
         assert (shown[0].subject, shown[0].key, shown[0].value, shown[0].message_id) == ("user", "city", "Lisbon", None)
         assert [item.value for item in shown] == (["Lisbon"] if backend == "kv" else ["Lisbon", "Porto"])
+
+
+async def test_what_begins_alike_is_not_one_fact(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "kv")
+    begun = "On our trip to the mountains of northern Italy in the summer we"
+    await say(desk, f"Remember that {begun} saw a bear.", f"Remember that {begun} ate plums.")
+    await say(desk, "Remember that my boat is red and my car is blue.", "Remember that my boat is green.")
+
+    kept = [str(item.value) for item in (await desk.remembering.items("local", "s1")).items]
+
+    assert sorted(kept) == [f"{begun} ate plums", f"{begun} saw a bear", "blue", "green"]
+
+
+async def test_a_sentence_of_several_relations_is_told_once(place: Store, clock: Clock) -> None:
+    desk = desk_on(place, clock, "graph")
+    await say(desk, "My sister Ingrid is a carpenter.")
+    await talk(desk, WINDOW)
+
+    context = await ask(desk, "What is the job of my sister Ingrid?")
+
+    assert len((await desk.remembering.items("local", "s1")).items) == 2
+    assert [hit.text for hit in context.hits] == ["My sister Ingrid is a carpenter"]
 
 
 async def test_of_what_is_written_at_once_the_last_holds_and_the_answer_says_so(place: Store, clock: Clock) -> None:

@@ -23,6 +23,7 @@ def said(*texts: str) -> list[Note]:
             key=note.key,
             value=note.value,
             single=note.single,
+            is_over=note.is_over,
         )
         for position, text in enumerate(texts)
         for note in map(noted_relation, statements(text))

@@ -105,8 +105,10 @@ class Facts:
 
 
 def noted_fact(statement: Statement) -> Note:
+    """One without a key of its own takes the place of nothing but itself."""
+    own = statement.key if statement.single else f"{statement.key}: {statement.value}"
     return Note(
-        id=fact_id(statement.subject, statement.key),
+        id=fact_id(statement.subject, own),
         kind="fact",
         text=statement.text,
         at_us=0,

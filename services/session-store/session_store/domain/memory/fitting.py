@@ -20,10 +20,12 @@ class Fitted:
 
 
 def fitted(hits: Iterable[MemoryHit], *, budget_tokens: int, count: Count) -> Fitted:
-    """`hits` best first; one that does not fit is left out, and a smaller one behind it may still fit."""
+    """`hits` best first; no text twice. One that does not fit is left out: a smaller one behind it may fit."""
     told: list[MemoryHit] = []
     room = budget_tokens
     for hit in hits:
+        if any(hit.text == one.text for one in told):
+            continue
         needed = FRAME + count(hit.text)
         if needed <= room and len(told) < HITS_AT_MOST:
             told.append(hit)

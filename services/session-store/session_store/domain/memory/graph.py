@@ -98,4 +98,5 @@ def noted_relation(statement: Statement) -> Note:
         key=statement.key,
         value=statement.value,
         single=statement.single,
+        is_over=statement.is_over,
     )

@@ -67,6 +67,7 @@ class Learning:
             key=note.key,
             value=note.value,
             single=note.single,
+            is_over=note.is_over,
         )
 
 

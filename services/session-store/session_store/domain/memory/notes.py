@@ -25,7 +25,7 @@ class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     `id` is that of what it says: a later note of the same id takes its place, where both hold. `position` is where in
     the session's log it was said, None for one written by hand, which holds on every branch. `single` says that a
-    subject has one value of this key at a time.
+    subject has one value of this key at a time, `is_over` that this one is so no longer.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
     value: str = ""
     single: bool = False
+    is_over: bool = False
 
     @property
     def learnt_from(self) -> str | None:
@@ -63,6 +64,7 @@ class Statement:
     value: str
     text: str
     single: bool = False
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,16 @@ def latest(notes: Sequence[Note]) -> list[Note]:
 def edges(notes: Sequence[Note]) -> list[Edge]:
     """
     The relations that the notes, oldest first, make, newest first. Said of a subject with another value, a relation of
-    which there is one at a time is closed; said again, it is open again.
+    which there is one at a time is closed, as is any that is said to be over; said again, it is open again.
     """
     strength: dict[str, int] = {}
     last: dict[str, Note] = {}
     closed: dict[str, int] = {}
     open_now: dict[tuple[str, str], str] = {}
     for note in notes:
+        if note.is_over:
+            closed.setdefault(note.id, note.at_us)
+            continue
         strength[note.id] = strength.get(note.id, 0) + 1
         last[note.id] = note
         closed.pop(note.id, None)
@@ -119,7 +124,7 @@ def edges(notes: Sequence[Note]) -> list[Edge]:
             place = (note.subject.casefold(), note.key.casefold())
             before = open_now.get(place)
             if before is not None and before != note.id:
-                closed[before] = note.at_us
+                closed.setdefault(before, note.at_us)
             open_now[place] = note.id
     newest = sorted(last.values(), key=lambda note: note.order, reverse=True)
     return [Edge(note, strength[note.id], closed.get(note.id)) for note in newest]

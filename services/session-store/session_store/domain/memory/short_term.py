@@ -32,9 +32,9 @@ class ShortTerm:
         budget = self._window.budget(asked)
         count = await self._window.count(asked.model)
         told = await self._window.told(asked, further, budget_tokens=budget, count=count)
-        if not told.dropped or self._summaries is None:
+        if not told.full or self._summaries is None:
             return Recalled(told.messages, told.dropped, told.tokens)
-        summary = await self._summaries.latest(asked.key, told.ranges)
+        summary = await self._summaries.latest(asked.key, told.ranges) if told.dropped else None
         hits = [] if summary is None else [hit_of(summary, 1.0)]
         return await self._window.recalled(asked, further, budget_tokens=budget, count=count, found=lambda _: hits)
 

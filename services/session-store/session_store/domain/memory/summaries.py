@@ -1,4 +1,4 @@
-"""What fell out of a conversation's window, written up by an engine: each summary takes the one before it in."""
+"""What falls out of a conversation's window, written up by an engine: each summary takes the one before it in."""
 
 from session_store.domain.memory.chores import Chores
 from session_store.domain.memory.notes import Note, micros, on_branch
@@ -9,8 +9,8 @@ from session_store.domain.ranges import Ranges
 from session_store.domain.records import Committed, SessionKey
 from session_store.domain.texts import text_of
 
-DIALOGS_A_SUMMARY = 4
-"""So many must have fallen out since the last one, so that not every turn asks the engine."""
+DIALOGS_AHEAD = 4
+"""So many of the oldest told are written up too, so that not every turn asks the engine; half of the told at most."""
 
 READ_AT_MOST = 400
 """Messages of a branch that are looked at, from its end."""
@@ -34,7 +34,7 @@ class Summaries:
         self._chores = chores
 
     async def continue_after(self, committed: Committed) -> None:
-        """Have what fell out when this turn was opened written up, later."""
+        """Have what fell out when this turn was opened, and what falls out next, written up, later."""
         behind = committed.begins
         if behind is not None:
             self._chores.offer("summarise", lambda: self._write(committed, behind))
@@ -55,11 +55,14 @@ class Summaries:
         window = await self._turns.window(key, newest=READ_AT_MOST, branch=committed.branch)
         before = await self.latest(key, window.ranges)
         begun = -1 if before is None or before.position is None else before.position
-        placed = [pair for pair in zip(window.positions, window.tail, strict=True) if begun < pair[0] < behind]
-        fallen = dialogs([message for _, message in placed])
-        if len(fallen) < DIALOGS_A_SUMMARY:
+        positions = {message.id: at for at, message in zip(window.positions, window.tail, strict=True)}
+        fresh = dialogs([message for message in window.tail if positions[message.id] > begun])
+        fallen = [dialog for dialog in fresh if positions[dialog[0].id] < behind]
+        standing = fresh[len(fallen) :]
+        if not fallen and (not standing or positions[standing[0][0].id] > behind):
             return
-        said = [message for dialog in fallen for message in dialog]
+        ahead = min(DIALOGS_AHEAD, max(1, len(standing) // 2))
+        said = [message for dialog in [*fallen, *standing[:ahead]] for message in dialog]
         spoken = "\n".join(f"{message.role}: {text_of(message.content)}" for message in said)[-TEXT_CHARS:]
         so_far = before.text if before else "none"
         told = await self._scribe.write(
@@ -67,7 +70,8 @@ class Summaries:
         )
         if not (text := " ".join(told.split())[:SUMMARY_CHARS]):
             return
-        position, last = placed[-1]
+        last = said[-1]
+        position = positions[last.id]
         note = Note(
             id=f"summary_{position}",
             kind="summary",

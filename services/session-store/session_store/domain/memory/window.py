@@ -23,13 +23,17 @@ HIT_TOKENS = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What of the window is told, and where in the log its dialogs begin (None: none is told)."""
+    """
+    What of the window is told, and where in the log its dialogs begin (None: none is told). `full` says that with
+    another dialog the oldest told would fall out.
+    """
 
     messages: Sequence[Message]
     dropped: int
     tokens: int
     positions: frozenset[int]
     ranges: Ranges
+    full: bool
 
     @property
     def first(self) -> int | None:
@@ -83,7 +87,7 @@ class NewestDialogs:
         if hits.tokens and told.tokens + hits.tokens > budget_tokens:
             told = await self.told(asked, further, budget_tokens=budget_tokens - room, count=count)
             hits = fitted(found(told), budget_tokens=room, count=count)
-        begins = told.first if told.dropped else None
+        begins = told.first if told.full else None
         return Recalled(told.messages, told.dropped, told.tokens, hits.hits, hits.tokens, begins)
 
     def dialogs_of(self, choice: MemoryChoice | None) -> int:
@@ -118,4 +122,5 @@ def _told(window: Window, told: Trimmed, beside: Sequence[Message]) -> Told:
         tokens=told.tokens,
         positions=frozenset(position for position, message in placed if message.id in spoken),
         ranges=window.ranges,
+        full=told.full,
     )
