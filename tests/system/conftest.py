@@ -1,11 +1,13 @@
 """One whole stack for the run, and a way to give it scripted engines for a test's time."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 import aiohttp
+import httpx
 import openai
 import pytest
 
@@ -22,6 +24,7 @@ class Registered(Protocol):
 def stack() -> Iterator[Stack]:
     """nginx, Valkey and the four services, without an engine; documents: this repository's own docs."""
     with local_stack(SAGE_DEMO_ENGINE="0") as running:
+        documents_are_read(running)
         yield running
 
 
@@ -29,6 +32,7 @@ def stack() -> Iterator[Stack]:
 def real_stack() -> Iterator[Stack]:
     """The stack as `make up` leaves it, with llama.cpp."""
     with local_stack() as running:
+        documents_are_read(running)
         yield running
 
 
@@ -62,6 +66,14 @@ def registered(http: aiohttp.ClientSession) -> Registered:
             await until(lambda: gone(http, engines[0].model))
 
     return known
+
+
+def documents_are_read(stack: Stack) -> None:
+    """Return once the assistant can cite this repository's docs: a stack is up a few seconds before."""
+    deadline = time.monotonic() + 60
+    while httpx.get(f"{stack.url}/admin/index/status").json().get("status") != "ready":
+        assert time.monotonic() < deadline, "the documents were not read in time"
+        time.sleep(0.05)
 
 
 async def register(http: aiohttp.ClientSession, engine: FakeEngine, kind: EngineKind) -> str:
