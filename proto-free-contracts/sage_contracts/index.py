@@ -40,7 +40,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """
     A build under way: `done` of `total` files, `chunks` made so far; `eta_seconds` is null until it can be told.
 
-    `stalled` when nothing has come of it for some seconds: while it is `scanning` its folder does not answer.
+    `stalled` when nothing has come of it for some seconds: while it is `scanning` its folder or the encoder does not
+    answer.
     """
 
     id: str

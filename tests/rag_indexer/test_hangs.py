@@ -1,6 +1,8 @@
 """Folders on a share that is away: whoever asks for them waits for ever, and nobody else does."""
 
 import asyncio
+import gc
+import logging
 import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -14,7 +16,7 @@ from rag_indexer.app import loops
 from rag_indexer.domain.ports import Content, Folder, Folders, Listing
 from rag_indexer.settings import Settings
 from sage_chassis.background import running
-from sage_contracts.errors import Unavailable
+from sage_contracts.errors import EncoderAway, Unavailable
 from sage_contracts.index import BuildRequest, Built, SearchRequest
 from tests.rag_indexer.parts import Desk, desk_over, written
 from tests.rag_indexer.text_parser import TextParser
@@ -73,7 +75,7 @@ async def scene(tmp_path: Path, at: At) -> AsyncGenerator[Scene]:
         written(tmp_path / f"away{number}", {"lion.md": "A lion roars.\n"})
     share = Share(tmp_path, at)
     async with edge_collections(tmp_path / "data") as collections:
-        desk = desk_over(collections, tmp_path / "docs", tmp_path / "data", folders=share, pause=0.05, patience=0.2)
+        desk = desk_over(collections, tmp_path / "docs", tmp_path / "data", folders=share, pause=0.05, patience=1.0)
         yield share, desk
         share.answers.set()
         await desk.watching.close()
@@ -164,7 +166,7 @@ async def test_files_that_all_hang_at_once_keep_nobody_else_from_reading(scene: 
 async def test_a_folder_that_hangs_is_asked_once_and_whoever_asks_for_it_is_told(scene: Scene) -> None:
     share, desk = scene
     share.answers.clear()
-    for _ in range(3):
+    for _ in range(2):
         with pytest.raises(Unavailable, match="does not answer"):
             await build(desk, 0)
     asked = share.asked
@@ -172,3 +174,22 @@ async def test_a_folder_that_hangs_is_asked_once_and_whoever_asks_for_it_is_told
 
     assert asked == 1
     assert (await build(desk, 0)).status == "built"
+
+
+@pytest.mark.parametrize("at", ["read"])
+async def test_builds_that_failed_leave_no_threads_behind(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    _, desk = scene
+    caplog.set_level(
+        logging.CRITICAL, "rag_indexer.domain.jobs"
+    )  # an error that was kept keeps all that it went through
+    before = set(threading.enumerate())
+    for number in range(3):
+        desk.encoder.fails_with = EncoderAway("the encoder is away")
+        with pytest.raises(EncoderAway):
+            await build(desk, number)
+    desk.encoder.fails_with = None
+
+    async with asyncio.timeout(30):
+        while any(one.name.startswith("folder") for one in set(threading.enumerate()) - before):
+            gc.collect()
+            await asyncio.sleep(0.01)

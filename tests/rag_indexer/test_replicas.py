@@ -196,7 +196,7 @@ async def test_what_one_has_deleted_is_not_brought_back_by_what_the_other_tries_
     await one.builds.delete()
     other.encoder.fails_with = None
 
-    assert (await settled(other), other.tally.builds) == ("not_found", {"failed": 1})
+    assert (await settled(other), set(other.tally.builds)) == ("not_found", {"failed"})
     assert await one.collections.names() == []
 
 
@@ -206,7 +206,7 @@ async def test_what_one_deletes_while_the_other_waits_for_that_is_not_brought_ba
     await build(one)
     async with one.collections.hold("docs"):
         renewing = asyncio.create_task(other.renewals.renew("docs"))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)
         await (await one.collections.open("docs")).delete()
 
     assert (await renewing, await one.collections.names()) == (None, [])

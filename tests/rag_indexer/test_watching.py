@@ -67,7 +67,7 @@ async def test_a_watch_whose_first_build_failed_builds_at_a_later_change(desk: D
 async def test_a_watch_whose_first_build_found_the_encoder_away_builds_once_it_is_back(desk: Desk) -> None:
     desk.encoder.fails_with = EncoderAway("the encoder is away")
     await watch(desk, "tall", "deep")
-    await until(lambda: desk.tally.builds["failed"] == 4)
+    await until(lambda: desk.tally.builds["failed"] >= 4)
     desk.encoder.fails_with = None
     status = await ready(desk, "tall")
 

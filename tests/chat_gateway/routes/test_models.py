@@ -23,9 +23,12 @@ async def test_models_are_those_that_can_answer(shared_redis: RedisServer) -> No
     ]
 
 
-@pytest.mark.parametrize("name", ["tiny", "org/name", "org/sub/qwen2.5:0.5b", "ünï %2F+?#&", "sage-default", "emb/e5"])
+NAMES = ("tiny", "org/name", "org/sub/qwen2.5:0.5b", "ünï %2F+?#&", "/mnt/models/qwen")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "sage-default", "emb/e5"])
 async def test_the_sdk_reads_one_model_as_it_is_listed(shared_redis: RedisServer, name: str) -> None:
-    engines = [FakeEngine(one) for one in ("tiny", "org/name", "org/sub/qwen2.5:0.5b", "ünï %2F+?#&")]
+    engines = map(FakeEngine, NAMES)
     async with gateway(shared_redis, *engines, embedders=[FakeEngine("emb/e5")]) as gate, sdk(gate) as client:
         found = await client.models.retrieve(name)
         listed = [model async for model in client.models.list()]

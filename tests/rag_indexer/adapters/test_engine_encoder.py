@@ -97,13 +97,28 @@ async def test_passages_are_asked_again_after_a_passing_fault(fault: dict[str, A
         assert len(engine.seen) == 3
 
 
-async def test_a_batch_that_was_too_slow_is_asked_in_halves_and_so_are_those_after_it() -> None:
-    async with fake_engine() as engine, encoder(engine, pace=replace(QUICK, at_once=1)) as found:
+@pytest.mark.parametrize(("quick", "after"), [(0, ["ef", "gh", "i"]), (60, ["efgh", "i"])])
+async def test_a_batch_that_was_too_slow_is_asked_in_halves_and_so_are_others_until_it_is_quick(
+    quick: float, after: list[str]
+) -> None:
+    async with fake_engine() as engine, encoder(engine, pace=replace(QUICK, at_once=1, quick=quick)) as found:
         engine.then(status=504)
 
-        assert len(await found.encode(list("abcdef"), kind="passage")) == 6
+        assert len(await found.encode(list("abcdefghi"), kind="passage")) == 9
 
-    assert list(map("".join, asked(engine))) == ["abcd", "ab", "cd", "ef"]
+    assert list(map("".join, asked(engine))) == ["abcd", "ab", "cd", *after]
+
+
+async def test_an_engine_that_was_away_for_long_is_asked_whole_batches_again() -> None:
+    async with fake_engine() as engine, encoder(engine, pace=replace(QUICK, attempts=1, quick=60)) as found:
+        for _ in range(5):
+            engine.then(status=504)
+            with pytest.raises(EncoderAway):
+                await found.dimensions()
+        for _ in range(3):
+            await found.encode(list("abcd"), kind="passage")
+
+    assert list(map("".join, asked(engine)[5:])) == ["a", "b", "c", "d", "ab", "cd", "abcd"]
 
 
 async def test_one_that_is_not_answered_in_time_was_too_slow() -> None:

@@ -89,10 +89,14 @@ class Routes:
         ]
 
     def model(self, name: str) -> Model:
-        """As it is listed. Raises ModelNotFound for one that is not, NoEngineAvailable before the fleet is known."""
+        """
+        As it is listed; `name` is without the slash that a path begins with, as engines name models that lie on a disk.
+
+        Raises ModelNotFound for one that is not, NoEngineAvailable before the fleet is known.
+        """
         listed = self.models()
         for model in listed:
-            if model.id == name:
+            if model.id.removeprefix("/") == name:
                 return model
         if not self._fleet.known:
             raise _unheard_of()

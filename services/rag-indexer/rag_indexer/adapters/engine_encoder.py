@@ -40,13 +40,14 @@ class Pace:
     A question is asked once, in parts where it is too long, all of it within `query`, and not at all for `pause` after
     one that nobody answered: a search must not wait for an engine that is away. Passages are asked again, `attempts`
     times in all, first after `backoff`, then after twice as long each time, or as long as the engine asks for, up to
-    `longest`.
+    `longest`. Where fewer than `batch` are asked at once, twice as many are once that takes less than `quick`.
     """
 
     batch: int = 32
     at_once: int = 2
     query: float = 1.5
     passages: float = 120.0
+    quick: float = 12.0
     attempts: int = 6
     backoff: float = 0.5
     longest: float = 20.0
@@ -97,8 +98,8 @@ async def engine_encoder(
 class EngineEncoder:
     """
     At most `pace.at_once` batches of passages are under way, whoever asks, so that an engine that chats as well is not
-    buried; questions go before them, beside them. A batch that took too long is asked again in halves, and every later
-    one is as small: an engine that is slow would else never come to an end of any.
+    buried; questions go before them, beside them. A batch that took too long is asked again in halves, and later ones
+    are as small until the engine is quick again: a slow one would else never come to an end of any.
     """
 
     def __init__(self, http: aiohttp.ClientSession, url: str, model: str, prefixes: Prefixes, pace: Pace) -> None:
@@ -153,19 +154,28 @@ class EngineEncoder:
         async with self._turns:
             pause = self._pace.backoff
             for attempt in range(1, self._pace.attempts + 1):
-                size = min(self._at_a_time, len(texts))
-                parts = [texts[start : start + size] for start in range(0, len(texts), size)]
                 try:
-                    found = [await self._fitted(part, self._pace.passages, again=attempt > 1) for part in parts]
-                    return [vector for vectors in found for vector in vectors]
+                    return await self._in_parts(texts, again=attempt > 1)
                 except _Away as error:
-                    if isinstance(error, _Slow):
-                        self._at_a_time = min(self._at_a_time, max(1, size // 2))
                     if attempt == self._pace.attempts:
                         raise EncoderAway(f"{self._model}: {error}", retry_after=self._pace.longest) from error
                     await asyncio.sleep(min(self._pace.longest, error.after or pause))
                     pause *= 2
         raise AssertionError("the last attempt returns or raises")
+
+    async def _in_parts(self, texts: list[str], *, again: bool) -> list[list[float]]:
+        """As many texts at a time as were answered in time before."""
+        size, found = min(self._at_a_time, len(texts)), list[list[float]]()
+        for start in range(0, len(texts), size):
+            began = monotonic()
+            try:
+                found += await self._fitted(texts[start : start + size], self._pace.passages, again=again)
+            except _Slow:
+                self._at_a_time = min(self._at_a_time, max(1, size // 2))
+                raise
+            if monotonic() - began < self._pace.quick:
+                self._at_a_time = max(self._at_a_time, min(self._pace.batch, 2 * size))
+        return found
 
     async def _fitted(self, texts: list[str], seconds: float, *, again: bool) -> list[list[float]]:
         """What the engine refuses as a whole is asked in halves, and a single text is cut, as far as that may help."""

@@ -96,7 +96,7 @@ class Builds:
             return True
         record = await (await self._collections.open(name)).record()  # a build of another one may come to nothing
         failed = self._jobs.failed(name, record)
-        return (record is not None and record.source_dir == path) or (failed is not None and failed.folder.path == path)
+        return (record is not None and record.source_dir == path) or (failed is not None and failed.source_dir == path)
 
     async def listing(self) -> wire.CollectionList:
         found = sorted({*await self._collections.names(), *self._jobs.names()})

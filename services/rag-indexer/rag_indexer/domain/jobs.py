@@ -31,6 +31,19 @@ class Job:
         return self.wanted.collection
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """
+    A build that failed, in what is wanted of it later: not its folder, with which all that reads it would stay.
+
+    `before` is the folder of the index that there was, `chosen` when a request named its own.
+    """
+
+    source_dir: str
+    chosen: bool
+    before: str | None
+
+
 class Jobs:
     """`patience` is for how many seconds nothing may come of a build before that is told."""
 
@@ -51,7 +64,7 @@ class Jobs:
         self._running: dict[str, Job] = {}
         self._changes: dict[str, asyncio.Task[bool]] = {}
         self._ends: dict[str, wire.BuildEvent] = {}
-        self._failed: dict[str, Wanted] = {}
+        self._failed: dict[str, Failed] = {}
         self._served: dict[str, int] = {}
 
     def names(self) -> list[str]:
@@ -76,9 +89,9 @@ class Jobs:
         end = self._ends.get(collection)
         return end.message if end is not None and end.event == "failed" else None
 
-    def failed(self, collection: str, record: Record | None) -> Wanted | None:
+    def failed(self, collection: str, record: Record | None) -> Failed | None:
         """
-        What the last build that ended here was to make, if it failed, and nothing else has become of the index since.
+        The last build that ended here, if it failed, and nothing else has become of the index since.
 
         `record` is the index as it is now. `forget` leaves that.
         """
@@ -203,7 +216,8 @@ class Jobs:
             end = self._ends[job.collection] = self._told(job, seconds)
             self._failed.pop(job.collection, None)
             if end.event == "failed":
-                self._failed[job.collection] = job.wanted
+                wanted = job.wanted
+                self._failed[job.collection] = Failed(wanted.folder.path, wanted.chosen, wanted.before)
         job.progress.ended.set()
 
     def _told(self, job: Job, seconds: float) -> wire.BuildEvent:

@@ -174,7 +174,7 @@ class Renewals:
     def _failed_folder(self, renewal: _Renewal, record: Record | None) -> str | None:
         """The folder that is watched, where a request named it and no index could be made of it yet."""
         failed = self._jobs.failed(renewal.name, record)
-        named = failed.folder.path if failed is not None and failed.chosen else None
+        named = failed.source_dir if failed is not None and failed.chosen else None
         return named if named == renewal.watched else None
 
     async def _renew_touched(self, name: str) -> None:

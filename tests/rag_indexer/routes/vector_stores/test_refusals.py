@@ -44,7 +44,7 @@ async def test_what_does_not_map_is_refused_and_named(client: AsyncOpenAI) -> No
         (lambda: searched(query=""), "query"),
         (lambda: searched(query="x" * 20_001), "query"),
         (lambda: searched(rewrite_query=True), "rewrite_query"),
-        (lambda: searched(max_num_results=51), None),
+        (lambda: searched(max_num_results=51), "max_num_results"),
         (lambda: searched(ranking_options={"score_threshold": "high"}), "ranking_options"),
         (lambda: searched(filters={"type": "ne", "key": "a", "value": "b"}), "filters"),
         (lambda: searched(filters={"type": "or", "filters": []}), "filters"),
