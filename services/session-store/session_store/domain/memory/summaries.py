@@ -1,5 +1,8 @@
 """What falls out of a conversation's window, written up by an engine: each summary takes the one before it in."""
 
+from collections.abc import Sequence
+
+from sage_contracts.sessions import Message
 from session_store.domain.memory.chores import Chores
 from session_store.domain.memory.notes import Note, micros, on_branch
 from session_store.domain.memory.shelves import Shelves
@@ -58,12 +61,13 @@ class Summaries:
         positions = {message.id: at for at, message in zip(window.positions, window.tail, strict=True)}
         fresh = dialogs([message for message in window.tail if positions[message.id] > begun])
         fallen = [dialog for dialog in fresh if positions[dialog[0].id] < behind]
-        standing = fresh[len(fallen) :]
+        # The newest may go on yet, as behind the result of a tool: a summary's end is that of a dialog.
+        standing = fresh[len(fallen) : -1]
         if not fallen and (not standing or positions[standing[0][0].id] > behind):
             return
-        ahead = min(DIALOGS_AHEAD, max(1, len(standing) // 2))
+        ahead = min(DIALOGS_AHEAD, max(1, (len(standing) + 1) // 2))
         said = [message for dialog in [*fallen, *standing[:ahead]] for message in dialog]
-        spoken = "\n".join(f"{message.role}: {text_of(message.content)}" for message in said)[-TEXT_CHARS:]
+        spoken = _spoken(said)
         so_far = before.text if before else "none"
         told = await self._scribe.write(
             INSTRUCTIONS, f"Minutes so far: {so_far}\n\nWhat was said since:\n{spoken}", max_tokens=SUMMARY_TOKENS
@@ -82,3 +86,11 @@ class Summaries:
             last_message_id=last.id,
         )
         await self._shelves.add(key, "summaries", [note], created_us=committed.created_us)
+
+
+def _spoken(said: Sequence[Message]) -> str:
+    """Where it is too long, each message in part: what no summary mentions is gone."""
+    lines = [f"{message.role}: {text_of(message.content)}" for message in said]
+    if sum(map(len, lines)) > TEXT_CHARS:
+        lines = [line[: TEXT_CHARS // len(lines)] for line in lines]
+    return "\n".join(lines)
