@@ -144,6 +144,18 @@ async def test_of_what_is_too_long_for_one_summary_each_message_is_read_in_part(
     assert len(asked) < 12_500
 
 
+async def test_what_falls_out_of_a_long_window_is_summarised(
+    place: Store, clock: Clock, scribe: ScriptedScribe
+) -> None:
+    desk = desk_over(place, clock, max_dialogs=210, budget_tokens=100_000, backend="short_term", scribe=scribe)
+    await desk.told("s1", "1", [one for number in range(220) for one in exchange(f"part {number}.")])
+    await say(desk, "Go on.")
+
+    (summary,) = (await desk.remembering.items("local", "s1")).items
+    messages = (await desk.sessions.read("local", "s1")).messages
+    assert (summary.first_message_id, summary.last_message_id) == (messages[0].id, messages[27].id)
+
+
 async def test_a_turn_that_another_replica_opened_is_summarised(
     place: Store, clock: Clock, scribe: ScriptedScribe
 ) -> None:

@@ -15,10 +15,11 @@ from session_store.domain.texts import text_of
 DIALOGS_AHEAD = 4
 """So many of the oldest told are written up too, so that not every turn asks the engine; half of the told at most."""
 
-READ_AT_MOST = 400
-"""Messages of a branch that are looked at, from its end."""
+READ_FIRST, READ_AT_MOST = 400, 6_400
+"""Messages of a branch that are looked at, from its end: more where the summary before ends further back."""
 
 TEXT_CHARS = 12_000
+LINE_CHARS = 100
 SUMMARY_CHARS = 2_000
 SUMMARY_TOKENS = 400
 
@@ -55,9 +56,11 @@ class Summaries:
 
     async def _write(self, committed: Committed, behind: int) -> None:
         key = committed.key
-        window = await self._turns.window(key, newest=READ_AT_MOST, branch=committed.branch)
+        window = await self._turns.window(key, newest=READ_FIRST, branch=committed.branch)
         before = await self.latest(key, window.ranges)
         begun = -1 if before is None or before.position is None else before.position
+        if 0 < len(window.tail) < window.total and window.positions[0] > begun + 1:
+            window = await self._turns.window(key, newest=READ_AT_MOST, branch=committed.branch)
         positions = {message.id: at for at, message in zip(window.positions, window.tail, strict=True)}
         fresh = dialogs([message for message in window.tail if positions[message.id] > begun])
         fallen = [dialog for dialog in fresh if positions[dialog[0].id] < behind]
@@ -67,10 +70,11 @@ class Summaries:
             return
         ahead = min(DIALOGS_AHEAD, max(1, (len(standing) + 1) // 2))
         said = [message for dialog in [*fallen, *standing[:ahead]] for message in dialog]
-        spoken = _spoken(said)
         so_far = before.text if before else "none"
         told = await self._scribe.write(
-            INSTRUCTIONS, f"Minutes so far: {so_far}\n\nWhat was said since:\n{spoken}", max_tokens=SUMMARY_TOKENS
+            INSTRUCTIONS,
+            f"Minutes so far: {so_far}\n\nWhat was said since:\n{_spoken(said)}",
+            max_tokens=SUMMARY_TOKENS,
         )
         if not (text := " ".join(told.split())[:SUMMARY_CHARS]):
             return
@@ -89,8 +93,8 @@ class Summaries:
 
 
 def _spoken(said: Sequence[Message]) -> str:
-    """Where it is too long, each message in part: what no summary mentions is gone."""
+    """Where it is too long, each message in part, and of very many the newest: what no summary mentions is gone."""
     lines = [f"{message.role}: {text_of(message.content)}" for message in said]
     if sum(map(len, lines)) > TEXT_CHARS:
-        lines = [line[: TEXT_CHARS // len(lines)] for line in lines]
-    return "\n".join(lines)
+        lines = [line[: max(LINE_CHARS, TEXT_CHARS // len(lines))] for line in lines]
+    return "\n".join(lines)[-TEXT_CHARS:]
