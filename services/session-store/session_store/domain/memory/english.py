@@ -104,7 +104,8 @@ _SETTING = re.compile(
     r"^(?!if\b|when|unless\b|while\b|because\b|although\b|though\b|once\b|as\b|according\b|maybe\b"
     r"|perhaps\b|probably\b|apparently\b|for example\b"
     r"|[\w' -]{0,40}\b(?:story|game|dream|novel|scenario|book|example|film|movie|play|role|world|said|says?|wrote"
-    r"|writes|asked|told|claims?|thinks?|believes?)\b)[\w' -]{1,40},\s+(?P<rest>\S.*)$",
+    r"|writes|asked|told|claims?|thinks?|believes?|I|you|text|exercise|task"
+    r"|sentence|letter|e-?mail|not)\b)[\w' -]{1,40},\s+(?P<rest>\S.*)$",
     re.IGNORECASE,
 )
 """What stands before the statement proper: "these days, …"."""
