@@ -18,7 +18,8 @@ _DENIED = re.compile(
 _SUPPOSES = re.compile(
     r"(?:(?:please|now|ok|okay|so|and|let['\u2019]?s|let us|can you|could you|can we|(?:in|for) this \w+),?\s){0,4}"
     r"(?:pretend|imagine|suppose|assume|assuming|role-?play|let['\u2019]?s play"
-    r"|(?:act|behave|talk|speak) (?:as (?:if|though)|like)|you(?: are|['\u2019]re) now|say(?=,?\s(?:that\s)?(?:my|I|we)\b))\b"
+    r"|(?:act|behave|talk|speak) (?:as (?:if|though)|like)|you(?: are|['\u2019]re) now"
+    r"|say(?=,?\s(?:that\s)?(?:my|I|we)\b))\b"
     "|(?:请|请你|我们|现在)?(?:假装|假设|假如|假定|想象|扮演|设想)",
     re.IGNORECASE,
 )
