@@ -134,7 +134,7 @@ class CommitTurn(Struct, frozen=True, kw_only=True):
     messages: Annotated[list[NewMessage], Meta(min_length=1)]
     begins: Annotated[int, Meta(ge=0)] | None = None
     """As the turn's context said: what lies before it is summarised, and what falls out next."""
-    seconds: Annotated[float, Meta(ge=0)] = 0.0
+    seconds: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
 
 
 class TurnCommitted(Struct, frozen=True, kw_only=True):

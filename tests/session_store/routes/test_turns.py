@@ -68,6 +68,14 @@ async def test_what_was_asked_has_the_time_at_which_it_was(store: ServiceClient,
     assert session.last_active.timestamp() == clock.now
 
 
+async def test_what_was_asked_before_all_time_is_refused(store: ServiceClient) -> None:
+    turn = await opened(store, "1")
+    commit = turn_wire.CommitTurn(turn_id="1", token=turn.token, branch="main", messages=exchange("q"), seconds=1e308)
+
+    with pytest.raises(InvalidRequest, match="seconds"):
+        await store.call(turn_wire.COMMIT, commit, session_id="s1")
+
+
 async def contents(store: ServiceClient, branch: str | None = None) -> list[object]:
     session = await store.call(wire.READ, wire.ReadQuery(branch=branch), session_id="s1")
     return texts(session.messages)

@@ -6,7 +6,7 @@ import pytest
 
 from sage_contracts import turns
 from sage_contracts.errors import ServiceUnavailable, UpstreamError
-from sage_contracts.sessions import Backend
+from sage_contracts.sessions import Backend, NewMessage
 from session_store.domain.memory.extracting import extracted
 from tests.session_store.domain.memory.parts import ScriptedScribe, ask, recalled, say, talk
 from tests.session_store.parts import Clock, Desk, Store, desk_over, exchange, said
@@ -115,6 +115,45 @@ async def test_what_is_no_longer_told_stands_in_the_summary_at_once(
         await say(desk, f"This is turn {number}.")
 
     assert len(scribe.asked) <= 8 // min(4, max(1, max_dialogs // 2)) + 1
+
+
+async def test_a_dialog_that_goes_on_behind_a_tool_is_summarised_whole(
+    place: Store, clock: Clock, scribe: ScriptedScribe
+) -> None:
+    desk = desk_over(place, clock, max_dialogs=1, backend="short_term", scribe=scribe)
+    await say(desk, "How many boats are there?")
+    for number in range(3):
+        result = NewMessage(role="tool", tool_call_id="c1", content=f"The tool says {number}.")
+        await desk.told("s1", f"result {number}", [result, said("assistant", "Let me see.")])
+        await desk.remembered()
+    await talk(desk, 2)
+
+    written = "".join(asked for _, asked in scribe.asked)
+    assert [number for number in range(3) if f"The tool says {number}." in written] == [0, 1, 2]
+
+
+async def test_of_what_is_too_long_for_one_summary_each_message_is_read_in_part(
+    place: Store, clock: Clock, scribe: ScriptedScribe
+) -> None:
+    desk = desk_over(place, clock, max_dialogs=4, backend="short_term", scribe=scribe)
+    await say(desk, *(f"Part {number}. {'So be it. ' * 900}" for number in range(5)))
+    asked = scribe.asked[0][1]
+
+    assert [number for number in range(5) if f"user: Part {number}." in asked] == [0, 1, 2]
+    assert asked.count("assistant: I see.") == 3
+    assert len(asked) < 12_500
+
+
+async def test_what_falls_out_of_a_long_window_is_summarised(
+    place: Store, clock: Clock, scribe: ScriptedScribe
+) -> None:
+    desk = desk_over(place, clock, max_dialogs=210, budget_tokens=100_000, backend="short_term", scribe=scribe)
+    await desk.told("s1", "1", [one for number in range(220) for one in exchange(f"part {number}.")])
+    await say(desk, "Go on.")
+
+    (summary,) = (await desk.remembering.items("local", "s1")).items
+    messages = (await desk.sessions.read("local", "s1")).messages
+    assert (summary.first_message_id, summary.last_message_id) == (messages[0].id, messages[27].id)
 
 
 async def test_a_turn_that_another_replica_opened_is_summarised(

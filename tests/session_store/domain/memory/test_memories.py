@@ -1,5 +1,6 @@
 """One suite over all four memories, on both adapters: what a turn, and a person who looks, relies on."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from sage_contracts.sessions import Backend
 from session_store.domain.memory.vectors import Vectors
 from session_store.domain.records import SessionKey
 from tests.session_store.domain.memory.parts import FACT, QUESTION, ScriptedScribe, ask, recalled, say, talk
-from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, exchange, texts
+from tests.session_store.parts import Clock, Desk, ListedRecollections, Store, desk_over, exchange, said, texts
 
 FURTHER: list[Backend] = ["vdb", "kv", "graph"]
 WINDOW = 3
@@ -451,3 +452,22 @@ async def test_what_is_written_into_a_session_that_goes_at_that_moment_is_not_sa
 
     with pytest.raises(SessionNotFound):
         await memory.put(SessionKey("local", "gone"), [wire.NewFact(key="city", value="Porto")])
+
+
+@pytest.mark.parametrize("backend", ["kv", "graph"])
+async def test_others_go_on_while_a_turn_of_many_messages_is_read(place: Store, clock: Clock, backend: Backend) -> None:
+    desk = desk_on(place, clock, backend)
+    await desk.told("s1", "1", [said("user", "A long walk.") for _ in range(50)])
+    rounds = 0
+
+    async def others() -> None:
+        nonlocal rounds
+        while True:
+            await asyncio.sleep(0)
+            rounds += 1
+
+    going_on = asyncio.create_task(others())
+    await desk.remembered()
+    going_on.cancel()
+
+    assert rounds >= 40

@@ -64,10 +64,17 @@ def read(text: str) -> list[tuple[str, str, str]]:
         ("我的爱好是游泳。", (USER, "爱好", "游泳")),
         ("我的信用卡是招行的。", (USER, "信用卡", "招行的")),
         ("学生会的主席是小明。", ("学生会", "主席", "小明")),
-        ("I work at Crumb and live in Rome.", (USER, "works at", "Crumb")),
         ("My flat costs $900!!", ("flat", "costs", "$900")),
         ("我住宿舍。", (USER, "住在", "宿舍")),
         ("我用户名是bob。", ("用户名", "是", "bob")),
+        ("My favourite colour is now blue.", (USER, "favourite colour", "blue")),
+        ("Bob is now a doctor.", ("Bob", "is", "a doctor")),
+        ("My boss is Ann and she lives in Rome.", (USER, "boss", "Ann")),
+        ("I like cats and dogs.", (USER, "likes", "cats and dogs")),
+        ("我搬到上海了。", (USER, "住在", "上海")),
+        ("我不再住在北京。", (USER, "住在", "北京")),
+        ("My gate is B7 so keep it in mind.", (USER, "gate", "B7")),
+        ("My gate is B7, please don't forget that!", (USER, "gate", "B7")),
     ],
 )
 def test_a_sentence_says_one_thing(text: str, found: tuple[str, str, str]) -> None:
@@ -78,8 +85,76 @@ def test_a_relative_with_a_name_is_two_things() -> None:
     assert read("My sister Ingrid is a carpenter.") == [(USER, "sister", "Ingrid"), ("Ingrid", "is", "a carpenter")]
 
 
-def test_two_clauses_are_two_statements() -> None:
-    assert read("My name is Bob and I live in Rome.") == [(USER, "name", "Bob"), (USER, "lives in", "Rome")]
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("My name is Bob and I live in Rome.", [(USER, "name", "Bob"), (USER, "lives in", "Rome")]),
+        ("I work at Crumb and live in Rome.", [(USER, "works at", "Crumb"), (USER, "lives in", "Rome")]),
+        ("Bob works at Google and lives in Zurich.", [("Bob", "works at", "Google"), ("Bob", "lives in", "Zurich")]),
+        ("Bob works at Google and Ann lives in Bonn.", [("Bob", "works at", "Google"), ("Ann", "lives in", "Bonn")]),
+        (
+            "I live in Lisbon, my dog is called Rex and I\u2019m allergic to nuts.",
+            [(USER, "lives in", "Lisbon"), (USER, "dog", "Rex"), (USER, "is allergic to", "nuts")],
+        ),
+        ("In summer, I live in Rome and my car is red.", [(USER, "lives in", "Rome"), (USER, "car", "red")]),
+        ("我的座位是12A和我的航班是LH123。", [(USER, "座位", "12A"), (USER, "航班", "LH123")]),
+        ("I no longer live in Rome, I live in Bonn.", [(USER, "lives in", "Rome"), (USER, "lives in", "Bonn")]),
+    ],
+)
+def test_each_clause_counts(text: str, found: list[tuple[str, str, str]]) -> None:
+    assert read(text) == found
+
+
+def test_a_clause_is_told_without_the_others() -> None:
+    told = [found.text for found in statements("Bob uses Go and lives in Rome and my car is red.")]
+
+    assert told == ["Bob uses Go", "Bob lives in Rome", "my car is red"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Our server is called hydra and it has 64 GB", "Bob uses Go and likes it", "I live in Rome, I think"]
+)
+def test_what_is_not_understood_is_told_with_what_is(text: str) -> None:
+    assert [found.text for found in statements(text)] == [text]
+
+
+def test_when_it_is_so_is_told_with_it() -> None:
+    assert [found.text for found in statements("In summer, I live in Rome.")] == ["In summer, I live in Rome"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("I like to live in Rome and work at Google.", (USER, "likes", "to live in Rome")),
+        ("I like people who live in Rome and work at Google.", (USER, "likes", "people who live in Rome")),
+        ("I am glad my son lives in Rome and works at Google.", (USER, "is", "glad my son lives in Rome")),
+        ("I live in Rome, and when I had a job, my boss is Ann.", (USER, "lives in", "Rome")),
+        ("I no longer live in Rome and work at Google.", (USER, "lives in", "Rome")),
+    ],
+)
+def test_what_belongs_to_the_clause_before_is_not_so_by_itself(text: str, found: tuple[str, str, str]) -> None:
+    assert read(text) == [found]
+
+
+def test_a_sentence_is_read_to_its_fourth_clause() -> None:
+    assert len(read("My a is b" + ", my c is d" * 9)) == len(read("I like a" + " and like a" * 9)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("I don't live in Lisbon any more.", (USER, "lives in", "Lisbon")),
+        ("My boss is no longer Ann.", (USER, "boss", "Ann")),
+        ("My sister Ingrid no longer lives in Rome.", ("Ingrid", "lives in", "Rome")),
+        ("I don't live in Rome or work at Google anymore.", (USER, "lives in", "Rome or work at Google")),
+        ("我不喜欢咖啡了。", (USER, "喜欢", "咖啡")),
+        ("I live in Rome no longer.", (USER, "lives in", "Rome")),
+        ("我再也不是医生了。", (USER, "是", "医生")),
+        ("我对花生不过敏了。", (USER, "过敏于", "花生")),
+    ],
+)
+def test_what_is_so_no_longer_is_said_to_be_over(text: str, found: tuple[str, str, str]) -> None:
+    assert [(one.subject, one.key, one.value) for one in statements(text) if one.is_over] == [found]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +172,6 @@ def test_two_clauses_are_two_statements() -> None:
         "My brother never uses Slack.",
         "我的名字不是小明。",
         "我最喜欢的颜色不是红色。",
-        "我不再住在北京。",
         "我从不喜欢香菜。",
         "我不太喜欢香菜。",
         "我对花生不过敏。",
@@ -112,6 +186,16 @@ def test_what_is_denied_is_not_so(text: str) -> None:
     "text",
     [
         "I was a doctor.",
+        "My wife and I live in Porto.",
+        "以前，我住在北京。",
+        "去年，我住在北京。",
+        "我不会住在北京了。",
+        "我想不住在北京了。",
+        "I don't want to live in Rome any more.",
+        "I have to go.",
+        "我不是不喜欢咖啡了。",
+        "我住的房子不大。",
+        "Does Bob no longer live in Rome?",
         "My name was Bob.",
         "My old address was Rome.",
         "My brother used to live in Rome.",
@@ -151,6 +235,12 @@ def test_what_was_or_may_be_is_not_said_of_now(text: str) -> None:
         "In this story, I live in Rome.",
         "In my dream, my name is Bob.",
         "As a pirate, I live at sea.",
+        "I dreamed I live in Rome, my dog is Rex.",
+        "I wish I was rich, my car is old and I live in Rome.",
+        "In the following text my name is Bob, I live in Rome.",
+        "For this exercise, my name is Bob and I live in Rome.",
+        "Act like my name is Bob, I live in Rome.",
+        "You are a bot, my name is Bob.",
         "I am at home if it rains.",
         "If it rains and I live in Rome, I am wet.",
         "如果我有钱，我就住在上海，我有车。",
@@ -289,8 +379,16 @@ def test_a_name_within_a_name_is_no_further_relative() -> None:
         "我的" * 2_000 + "是",
         "\n".join(["小明现在也都一直住在"] * 350),
         "别忘了记得" * 800,
+        "I like a" + " and like a" * 400,
+        "My a is b" + ", my a is b" * 400,
+        "My a is b" + ", and that I" * 400,
+        "I" + " no longer" * 400 + " live in Rome any more",
+        "my " + "don't forget that, please, " * 150,
+        "我" + "不再" * 2_000 + "了",
+        "我的a是b" + "和我的a是b" * 700,
+        "and " * 1_000 + "remember that",
     ],
-    ids=range(31),
+    ids=range(39),
 )
 def test_nobody_holds_the_rules_up(text: str) -> None:
     spent: list[float] = []
@@ -336,6 +434,15 @@ def test_any_text_can_be_read(text: str) -> None:
         ("Remember that my boat is Heron, will you?", (USER, "boat", "Heron")),
         ("记住我叫小明，好吗？", (USER, "名叫", "小明")),
         ("记住用户名是bob", (USER, "用户名是bob", "用户名是bob")),
+        ("My password is s3cret, please remember that.", (USER, "password", "s3cret")),
+        ("Hello! My flight is LH123. Remember that!", (USER, "flight", "LH123")),
+        ("My seat is 12A, could you note that down for me?", (USER, "seat", "12A")),
+        ("My gate is B7 so keep it in mind", (USER, "gate", "B7")),
+        ("Tom's birthday is 3 May\nDon't forget it, please.", ("Tom", "birthday", "3 May")),
+        ("我的车牌号是京A88021，请记住。", (USER, "车牌号", "京A88021")),
+        ("我的航班是LH123。帮我记一下哦", (USER, "航班", "LH123")),
+        ("Remember that my wife and I live in Porto.", (USER, *["my wife and I live in Porto"] * 2)),
+        ("My sister is Ann, remember that, ok?", (USER, "sister", "Ann")),
     ],
 )
 def test_what_is_asked_to_be_remembered_has_subject_key_and_value(text: str, found: tuple[str, str, str]) -> None:
@@ -355,6 +462,10 @@ def test_what_is_asked_to_be_remembered_has_subject_key_and_value(text: str, fou
         ("记住我的车牌是A1。还有记住我的电话是123。", {"车牌": "A1", "电话": "123"}),
         ("请记住我的车牌是A1，还要记住我的电话是123", {"车牌": "A1", "电话": "123"}),
         ("帮我记一下我的车牌是A1，我的电话是123。", {"车牌": "A1", "电话": "123"}),
+        ("Remember that my email is a@b.org and my phone is 123.", {"email": "a@b.org", "phone": "123"}),
+        ("Remember my name is Zoë, and that I live in Köln.", {"name": "Zoë", "lives in": "Köln"}),
+        ("记住我的座位是12A和我的航班是LH123。", {"座位": "12A", "航班": "LH123"}),
+        ("My code is 1 and my PIN is 2. Remember that.", {"code": "1", "PIN": "2"}),
     ],
 )
 def test_all_that_one_message_asks_to_have_remembered_counts(text: str, found: dict[str, str]) -> None:
@@ -431,6 +542,24 @@ def test_what_is_denied_is_kept_as_it_was_said() -> None:
     ]
 
 
+def test_what_is_so_no_longer_is_kept_as_it_was_said() -> None:
+    (found,) = asked_for("Remember that I don't live in Lisbon any more.")
+
+    assert (found.value, found.single, found.is_over) == ("I don't live in Lisbon any more", False, False)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "my name is Zoë and I never eat fish",
+        "my name is Zoë and I no longer live in Rome",
+        "my a is 1, my b is 2, my c is 3, my d is 4 and my e is 5",
+    ],
+)
+def test_what_cannot_be_kept_apart_takes_the_place_of_nothing(said: str) -> None:
+    assert [(found.value, found.single) for found in asked_for(f"Remember that {said}.")] == [(said, False)]
+
+
 def test_two_things_of_no_known_form_are_two() -> None:
     said = [
         found.text for found in asked_for("Remember that I take oat milk, and remember that Leo can't have gluten.")
@@ -484,6 +613,17 @@ def test_what_has_no_known_form_is_kept_as_it_was_said() -> None:
         "Remember my name.",
         "Can you remember my name? Do you?",
         "Remember the Alamo.",
+        "I didn't remember that my meeting was moved.",
+        "Please do not remember that my code is 1.",
+        "As long as I live, I will remember that.",
+        "If you see him, remember that.",
+        "What is my seat? Remember that.",
+        "I take the bus. I remember that.",
+        "My file is a.txt, open it and save it.",
+        "My seat is 12A. Do you remember that?",
+        "My code is 1. Remember this:\n",
+        "It is new.\n> My code is 1.\nRemember that.",
+        "你记住了。",
         "不要记住我的密码是1。",
     ],
 )

@@ -49,6 +49,36 @@ def test_two_steps_are_walked_and_not_three() -> None:
     assert "Tomas plays the cello" not in told
 
 
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ("I live in Lisbon.", "I don't live in Lisbon any more."),
+        ("I live in Lisbon.", "I no longer live in Lisbon!"),
+        ("Bob works at Google.", "Bob doesn\u2019t work at Google anymore."),
+        ("I'm allergic to nuts.", "By the way, I'm not allergic to nuts any longer."),
+        ("My boss is Ann.", "My boss is no longer Ann."),
+        ("Rex belongs to Tom.", "Rex no longer belongs to Tom."),
+        ("我住在上海。", "我不住在上海了。"),
+        ("我喜欢咖啡。", "我已经不再喜欢咖啡。"),
+    ],
+)
+def test_what_is_so_no_longer_is_closed_and_may_be_so_again(then: str, now: str) -> None:
+    (over,) = edges(said(then, now))
+    (again,) = edges(said(then, now, then))
+
+    assert (over.closed_us, over.strength, again.closed_us, again.strength) == (10, 1, None, 2)
+
+
+def test_what_was_over_before_it_was_contradicted_was_over_then() -> None:
+    _, lisbon = edges(said("I live in Lisbon.", "I no longer live in Lisbon.", "I live in Porto."))
+
+    assert lisbon.closed_us == 10
+
+
+def test_what_was_never_said_to_be_so_is_nothing_when_it_is_over() -> None:
+    assert edges(said("I no longer live in Lisbon.")) == []
+
+
 def test_a_contradiction_closes_the_old_relation_and_saying_it_again_opens_it() -> None:
     moved = edges(said("I live in Porto.", "I live in Lisbon."))
     back = edges(said("I live in Porto.", "I live in Lisbon.", "I live in Porto."))

@@ -49,11 +49,15 @@ _REQUEST = re.compile(
     rf"{_OPENING}(?:{_ENGLISH}|{_CHINESE})",
     re.IGNORECASE,
 )
-_AND = re.compile(
-    r",?\sand\s(?:that\s(?=(?:(?:my|our|his|her|the|I|we|he|she|it|they)\b|(?-i:[A-Z])))"
-    r"|(?=(?:my|our)\s[\w' -]{1,40}?\s(?:is|are)\b))",
+_AFTER = re.compile(
+    rf"(?:^|[,，\u2013\u2014]\s{{0,3}}|\s(?=(?:please|and|so)\s)){_OPENING}"
+    rf"(?:{_POLITE}(?:(?:remember|memori[sz]e|(?P<note>note)|write down|make a note of"
+    r"|(?:don['\u2019]t|do not|never) forget) (?:this|that|it)|(?:note|write|jot) (?:this|that|it) down"
+    r"|(?:keep|bear) (?:this|that|it) in mind)(?:,?\s(?:for me|for later|for next time))?"
+    rf"|{_CHINESE}(?:这个|这一?点|它|哦|啊|吧|了){{0,2}})$",
     re.IGNORECASE,
 )
+"""It asks to have remembered what was said right before it."""
 
 _TAG = re.compile(
     r",?\s(?:ok|okay|alright|(?:will|would|can|could) you|please|thanks|thank you)$"
@@ -66,12 +70,14 @@ _TAG = re.compile(
 class Request(NamedTuple):
     """
     `politely`: it is a question only in its form, "could you remember that …?". `mildly`: it may as well be said to all
-    who read, "note that …".
+    who read, "note that …". `afterwards`: it stands behind what is to be remembered, which is the sentence before where
+    nothing is `said`.
     """
 
     said: str
     politely: bool
     mildly: bool
+    afterwards: bool = False
 
 
 def requests(sentence: str) -> tuple[str, list[Request]]:
@@ -81,6 +87,9 @@ def requests(sentence: str) -> tuple[str, list[Request]]:
     Such words begin the sentence or a part of it: behind "I", "you" or "to" nobody is asked.
     """
     bare = _TAG.sub("", sentence)
+    if (after := _AFTER.search(bare)) is not None:
+        said = bare[: after.start()].strip()
+        return "", [Request(said, bare != sentence or _is_polite(after), bool(after["note"]), afterwards=True)]
     found = list(_REQUEST.finditer(bare))
     if not found:
         return sentence, []
@@ -88,8 +97,7 @@ def requests(sentence: str) -> tuple[str, list[Request]]:
     asked = [
         Request(said, bare != sentence or _is_polite(match), bool(match["note"]))
         for match, end in zip(found, ends, strict=True)
-        for part in _AND.split(bare[match.end() : end])
-        if (said := part.strip(" \t,，、:：").removesuffix("吗"))
+        if (said := bare[match.end() : end].strip(" \t,，、:：").removesuffix("吗"))
     ]
     return bare[: found[0].start()].strip(), asked
 

@@ -17,8 +17,9 @@ _DENIED = re.compile(
 )
 _SUPPOSES = re.compile(
     r"(?:(?:please|now|ok|okay|so|and|let['\u2019]?s|let us|can you|could you|can we|(?:in|for) this \w+),?\s){0,4}"
-    r"(?:pretend|imagine|suppose|assume|assuming|role-?play|let['\u2019]?s play|act as (?:if|though)"
-    r"|you(?: are|['\u2019]re) now|say(?=,?\s(?:that\s)?(?:my|I|we)\b))\b"
+    r"(?:pretend|imagine|suppose|assume|assuming|role-?play|let['\u2019]?s play"
+    r"|(?:act|behave|talk|speak) (?:as (?:if|though)|like)|you(?: are|['\u2019]re) now"
+    r"|say(?=,?\s(?:that\s)?(?:my|I|we)\b))\b"
     "|(?:请|请你|我们|现在)?(?:假装|假设|假如|假定|想象|扮演|设想)",
     re.IGNORECASE,
 )
@@ -34,6 +35,14 @@ _NOT_NOW = re.compile(
 )
 """Before the verb, where the rules take it for the end of the subject."""
 
+_GOVERNS = re.compile(
+    r"\b(?:if|unless|when|while|because|although|though|whether|that|who|which|whose|sa(?:id|ys?)|thinks?|thought|t(?:old|ells?)"
+    r"|believes?|claims?|asks?|asked|hopes?|wish(?:es)?|pretend|imagine)\b"
+)
+_GOVERNS_CHINESE = re.compile(
+    "(?:说|问|写道|以为|认为)[:：]?\\s*$"
+    "|(?:以前|曾经|从前|小时候|过去|本来|原来|将来|以后|[去前明]年|[上下]个?月|[上下]周|当时|那时候?)$"
+)
 _ANYBODY = re.compile("[你我他她它您]们?$|不是")
 
 
@@ -44,6 +53,16 @@ def supposes(sentence: str) -> bool:
 
 def is_conditional(sentence: str) -> bool:
     return _IF.match(sentence) is not None
+
+
+def governs(clause: str) -> bool:
+    """What comes after it in its sentence may be said under its condition, or by somebody else."""
+    return _GOVERNS.search(clause) is not None
+
+
+def governs_chinese(part: str) -> bool:
+    """As `governs`, or not of now."""
+    return _GOVERNS_CHINESE.search(part) is not None
 
 
 def is_doubtful(value: str, *words: str) -> bool:

@@ -1,5 +1,6 @@
 """What the user's messages of a turn state, put on a shelf: at once by rules, later by an engine if there is one."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from session_store.domain.memory.chores import Chores
@@ -40,6 +41,8 @@ class Learning:
                 continue
             text = text_of(placed.message.content)
             await self._keep(committed, placed, self._rules(text))
+            # A turn may have a thousand messages, and reading is work: others go on between them.
+            await asyncio.sleep(0)
             if self._engine is not None and text.strip():
                 self._engine[1].offer("extract", lambda placed=placed, text=text: self._read(committed, placed, text))  # type: ignore[misc]
         self._tally.memory("remember", "done")
