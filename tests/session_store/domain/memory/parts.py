@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from sage_contracts import sessions as wire
 from sage_contracts import turns
 from sage_contracts.errors import SageError
+from session_store.domain.memory.relating import statements
 from session_store.domain.records import SessionKey
 from tests.session_store.parts import Desk, exchange
 
@@ -75,3 +76,8 @@ def recalled(context: turns.Context) -> str:
 
 def key(session_id: str = "s1", owner: str = "local") -> SessionKey:
     return SessionKey(owner, session_id)
+
+
+def read(text: str) -> list[tuple[str, str, str]]:
+    """Subject, key and value of each statement of the text."""
+    return [(found.subject, found.key, found.value) for found in statements(text)]
